@@ -1,0 +1,1 @@
+//! Authenticators: opaque tokens and JWTs with configured keys or a JWKS.

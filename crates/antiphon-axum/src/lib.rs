@@ -1,0 +1,1 @@
+//! The doors from outside: the upgrade, the HTTP API, health, metrics, router(node).

@@ -1,0 +1,1 @@
+//! The Rust client: connect, subscribe, publish, reconnect with backoff, resume.

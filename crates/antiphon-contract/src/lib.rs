@@ -1,0 +1,1 @@
+//! The promises of the seams as suites that every engine runs.

@@ -1,0 +1,1 @@
+//! The seams: Store, Broker, Directory, Authenticator, Authorizer, Presence; limits, tasks and errors.

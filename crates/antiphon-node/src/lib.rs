@@ -1,0 +1,1 @@
+//! One running instance: publish, receive, repair, subscribe, history, presence, control.

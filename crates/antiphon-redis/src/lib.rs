@@ -1,0 +1,1 @@
+//! The Broker on Redis.

@@ -1,0 +1,1 @@
+//! Store, Directory, tokens, keys and leases on SQLite and PostgreSQL.

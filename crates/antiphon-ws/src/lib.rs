@@ -1,0 +1,1 @@
+//! A WebSocket codec (RFC 6455) without I/O.

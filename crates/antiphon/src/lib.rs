@@ -1,0 +1,1 @@
+//! The realtime tier for a backend that runs as more than one instance, as a library.

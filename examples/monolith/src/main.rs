@@ -1,0 +1,2 @@
+//! A monolith.
+fn main() {}
