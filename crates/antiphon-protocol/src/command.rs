@@ -1,0 +1,321 @@
+//! What a client says: one JSON object a frame, read into a [`Command`] and the token beside it.
+//! Fields that are not known are ignored; a wrong type of a known field is refused with words for its sender.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Content, Key, Position, ProjectId, Refusal, TopicName, check_nesting};
+
+/// The most characters of a `ref`.
+pub const MAX_REF_CHARS: usize = 64;
+/// The most topics that one frame may name.
+const MAX_TOPICS: usize = 1000;
+
+/// A client's frame, read.
+#[derive(Debug)]
+pub struct CommandFrame {
+    /// Comes back in the answer.
+    pub reference: Option<Box<str>>,
+    /// The token shown with this frame.
+    pub token: Option<Box<str>>,
+    /// What is wanted, or why it can't be read.
+    pub command: Result<Command, Refusal>,
+}
+
+/// A frame of which not even the token could be read.
+#[derive(Debug)]
+pub struct CommandError(pub Refusal);
+
+/// SUBSCRIBE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribeAsk {
+    /// The topics with the position each goes on from; empty: the tenant's own topic.
+    pub topics: Vec<(TopicName, Option<Position>)>,
+    /// The position for the tenant's own topic when `topics` is empty, under the name the client gave.
+    pub positions: Vec<(TopicName, Position)>,
+}
+
+/// MESSAGE or SIGNAL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageDraft {
+    /// The topic; none: the tenant's own.
+    pub topic: Option<TopicName>,
+    /// The project that is named.
+    pub project: Option<ProjectId>,
+    /// The idempotency key.
+    pub key: Option<Key>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// HISTORY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryAsk {
+    /// The topic; none: the tenant's own.
+    pub topic: Option<TopicName>,
+    /// Entries before this position.
+    pub before: Option<Position>,
+    /// Entries after this position.
+    pub after: Option<Position>,
+    /// How many at most, 1 to 200.
+    pub limit: u32,
+}
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Subscribe to topics.
+    Subscribe(SubscribeAsk),
+    /// End subscriptions; none named: the tenant's own topic.
+    Unsubscribe(Vec<TopicName>),
+    /// Publish an entry.
+    Message(MessageDraft),
+    /// Send a signal.
+    Signal(MessageDraft),
+    /// Read a page of the past.
+    History(HistoryAsk),
+    /// Who is subscribed.
+    Presence(Option<TopicName>),
+    /// Answer with PONG.
+    Ping,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, rename = "ref", default)]
+    reference: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    token: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    topics: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    positions: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    topic: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    body: Option<&'a RawValue>,
+    #[serde(borrow, rename = "projectId", default)]
+    project: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    before: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    after: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    limit: Option<&'a RawValue>,
+}
+
+/// A `null` is a value here, not an absence.
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+fn string(field: &str, raw: Option<&RawValue>) -> Result<Option<Box<str>>, Refusal> {
+    raw.map(|raw| serde_json::from_str(raw.get()))
+        .transpose()
+        .map_err(|_| Refusal::invalid(format_args!("`{field}` must be a string")))
+}
+
+fn parsed<T, E: std::fmt::Display>(
+    field: &str,
+    raw: Option<&RawValue>,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Refusal> {
+    let wrong = |error: E| Refusal::invalid(format_args!("`{field}`: {error}"));
+    string(field, raw)?.map(|text| parse(&text).map_err(wrong)).transpose()
+}
+
+impl CommandFrame {
+    /// Reads a text frame.
+    pub fn parse(text: &str) -> Result<Self, CommandError> {
+        if !check_nesting(text) {
+            return Err(CommandError(Refusal::invalid("the JSON is nested more than 32 deep")));
+        }
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(|_| {
+            CommandError(Refusal::invalid("a frame must be one JSON object, each field once"))
+        })?;
+        let token = string("token", fields.token).map_err(CommandError)?;
+        let reference = match string("ref", fields.reference) {
+            Ok(Some(long)) if long.chars().count() > MAX_REF_CHARS => {
+                let refusal = Refusal::invalid("`ref` may have at most 64 characters");
+                return Ok(Self { reference: None, token, command: Err(refusal) });
+            }
+            Ok(reference) => reference,
+            Err(refusal) => return Ok(Self { reference: None, token, command: Err(refusal) }),
+        };
+        Ok(Self { reference, token, command: fields.command() })
+    }
+}
+
+impl Fields<'_> {
+    fn command(&self) -> Result<Command, Refusal> {
+        let kind = string("type", self.kind)?.ok_or_else(|| Refusal::invalid("`type` is missing"))?;
+        match &*kind {
+            "SUBSCRIBE" => self.subscribe().map(Command::Subscribe),
+            "UNSUBSCRIBE" => Ok(Command::Unsubscribe(self.topics()?.unwrap_or_default())),
+            "MESSAGE" => self.draft(Content::MAX_ENTRY_BYTES).map(Command::Message),
+            "SIGNAL" => self.draft(Content::MAX_SIGNAL_BYTES).map(Command::Signal),
+            "HISTORY" => self.history().map(Command::History),
+            "PRESENCE" => Ok(Command::Presence(self.topic()?)),
+            "PING" => Ok(Command::Ping),
+            _ => Err(Refusal::invalid("unknown frame type; see the list of frames in the protocol")),
+        }
+    }
+
+    fn topic(&self) -> Result<Option<TopicName>, Refusal> {
+        parsed("topic", self.topic, TopicName::parse)
+    }
+
+    fn topics(&self) -> Result<Option<Vec<TopicName>>, Refusal> {
+        let Some(raw) = self.topics else { return Ok(None) };
+        let names: Vec<std::borrow::Cow<str>> = serde_json::from_str(raw.get())
+            .map_err(|_| Refusal::invalid("`topics` must be an array of strings"))?;
+        if names.len() > MAX_TOPICS {
+            return Err(Refusal::invalid("`topics` may name at most 1000 topics"));
+        }
+        let mut topics: Vec<TopicName> = Vec::with_capacity(names.len());
+        for name in names {
+            let name = TopicName::parse(&name)
+                .map_err(|error| Refusal::invalid(format_args!("`topics`: {error}")))?;
+            if !topics.contains(&name) {
+                topics.push(name);
+            }
+        }
+        Ok(Some(topics))
+    }
+
+    fn subscribe(&self) -> Result<SubscribeAsk, Refusal> {
+        let mut positions: Vec<(TopicName, Position)> = Vec::new();
+        if let Some(raw) = self.positions {
+            let map: std::collections::HashMap<String, Option<String>> = serde_json::from_str(raw.get())
+                .map_err(|_| Refusal::invalid("`positions` must be an object from topic to position"))?;
+            if map.len() > MAX_TOPICS {
+                return Err(Refusal::invalid("`positions` may name at most 1000 topics"));
+            }
+            for (name, position) in map {
+                let wrong =
+                    |error: &dyn std::fmt::Display| Refusal::invalid(format_args!("`positions`: {error}"));
+                let name = TopicName::parse(&name).map_err(|error| wrong(&error))?;
+                if let Some(position) = position {
+                    positions.push((name, Position::parse(&position).map_err(|error| wrong(&error))?));
+                }
+            }
+        }
+        // `topic` is taken too: users of the other frames expect it.
+        let named = match (self.topics()?, self.topic()?) {
+            (Some(topics), _) => topics,
+            (None, Some(topic)) => vec![topic],
+            (None, None) => Vec::new(),
+        };
+        let topics = named.into_iter().map(|name| {
+            let position = positions.iter().find(|(of, _)| *of == name).map(|(_, position)| *position);
+            (name, position)
+        });
+        Ok(SubscribeAsk { topics: topics.collect(), positions })
+    }
+
+    fn draft(&self, max: usize) -> Result<MessageDraft, Refusal> {
+        Ok(MessageDraft {
+            topic: self.topic()?,
+            project: parsed("projectId", self.project, ProjectId::parse)?,
+            key: parsed("key", self.key, Key::parse)?,
+            content: Content::from_fields(self.text, self.body, max)?,
+        })
+    }
+
+    fn history(&self) -> Result<HistoryAsk, Refusal> {
+        let limit = match self.limit {
+            None => 50,
+            Some(raw) => serde_json::from_str::<u64>(raw.get())
+                .ok()
+                .filter(|limit| *limit > 0)
+                .ok_or_else(|| Refusal::invalid("`limit` must be a whole number from 1 to 200"))?
+                .min(200) as u32,
+        };
+        let ask = HistoryAsk {
+            topic: self.topic()?,
+            before: parsed("before", self.before, Position::parse)?,
+            after: parsed("after", self.after, Position::parse)?,
+            limit,
+        };
+        if ask.before.is_some() && ask.after.is_some() {
+            return Err(Refusal::invalid("`before` and `after` exclude each other"));
+        }
+        Ok(ask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    fn refused(text: &str) -> Refusal {
+        match CommandFrame::parse(text) {
+            Ok(frame) => frame.command.expect_err(text),
+            Err(CommandError(refusal)) => refusal,
+        }
+    }
+
+    #[test]
+    fn every_wrong_frame_is_refused_with_a_reason() {
+        for text in [
+            "",
+            "nope",
+            "[]",
+            "5",
+            "null",
+            "{",
+            r#"{"type":5}"#,
+            r#"{"type":"SHOUT"}"#,
+            "{}",
+            r#"{"type":"PING","type":"PING"}"#,
+            r#"{"type":"SUBSCRIBE","topics":"a"}"#,
+            r#"{"type":"SUBSCRIBE","topics":["a b"]}"#,
+            r#"{"type":"SUBSCRIBE","positions":{"a":"x"}}"#,
+            r#"{"type":"MESSAGE"}"#,
+            r#"{"type":"MESSAGE","text":5}"#,
+            r#"{"type":"MESSAGE","text":"a","body":1}"#,
+            r#"{"type":"MESSAGE","text":"a","key":5}"#,
+            r#"{"type":"MESSAGE","text":"a","projectId":[]}"#,
+            r#"{"type":"HISTORY","limit":0}"#,
+            r#"{"type":"HISTORY","limit":"5"}"#,
+            r#"{"type":"HISTORY","before":"x"}"#,
+            r#"{"type":"PING","token":5}"#,
+        ] {
+            assert_eq!(refused(text).code, ErrorCode::Invalid, "{text}");
+        }
+        let large = format!(r#"{{"type":"SIGNAL","text":"{}"}}"#, "x".repeat(4096));
+        assert_eq!(refused(&large).code, ErrorCode::TooLarge);
+    }
+
+    #[test]
+    fn a_refused_frame_keeps_its_ref_and_its_token() {
+        let frame = CommandFrame::parse(r#"{"type":"X","ref":"r1","token":"t"}"#).unwrap();
+        assert_eq!((frame.reference.as_deref(), frame.token.as_deref()), (Some("r1"), Some("t")));
+        assert!(frame.command.is_err());
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_ignored_and_nulls_are_absent() {
+        let text = r#"{"type":"MESSAGE","x":[1],"topic":null,"projectId":null,"key":null,"token":null,"body":{"a": 1}}"#;
+        let Ok(Command::Message(draft)) = CommandFrame::parse(text).unwrap().command else {
+            panic!("refused")
+        };
+        assert_eq!((draft.topic, draft.key, draft.content.json()), (None, None, r#"{"a": 1}"#));
+    }
+
+    #[test]
+    fn a_limit_over_the_most_is_the_most() {
+        let parse = |text| CommandFrame::parse(text).unwrap().command.unwrap();
+        let Command::History(ask) = parse(r#"{"type":"HISTORY","limit":100000}"#) else { panic!() };
+        assert_eq!(ask.limit, 200);
+        let Command::History(ask) = parse(r#"{"type":"HISTORY"}"#) else { panic!() };
+        assert_eq!(ask.limit, 50);
+    }
+}
