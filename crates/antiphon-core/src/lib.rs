@@ -1,1 +1,24 @@
-//! The seams: Store, Broker, Directory, Authenticator, Authorizer, Presence; limits, tasks and errors.
+//! The seams between a node and the world: what it asks of a store, a broker, a directory, of tokens and
+//! leases, and what these promise. Beside them what every room needs: limits, tasks and the error of a seam.
+
+mod access;
+mod broker;
+mod directory;
+mod error;
+mod identity;
+mod lease;
+mod limits;
+mod store;
+mod tasks;
+
+pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
+pub use broker::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox};
+pub use directory::{Directory, Listed, MemberSettings, Page, Settings, UserState};
+pub use error::SeamError;
+pub use identity::{
+    ApiKey, ApiKeys, AuthError, Authenticator, Identity, NewKey, NewToken, OpaqueToken, Scope, Tokens,
+};
+pub use lease::{Lease, Presence};
+pub use limits::Limits;
+pub use store::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Store};
+pub use tasks::Tasks;

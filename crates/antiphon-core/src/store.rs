@@ -1,0 +1,91 @@
+//! The seam to the log of entries: the store is the truth.
+
+use antiphon_protocol::{Draft, Entry, Head, Link, Position, Topic};
+use async_trait::async_trait;
+
+use crate::SeamError;
+
+/// An appended draft.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The entry it became, or had become before.
+    pub entry: Entry,
+    /// Its key had been used before for the same content: nothing was written.
+    pub duplicate: bool,
+}
+
+/// Why a group of drafts was not appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendRefusal {
+    /// The draft at this index has a key that was used with other content.
+    Conflict(usize),
+    /// Its topic stayed locked by somebody else: worth the same again.
+    Locked,
+}
+
+/// What became of a group: all of it, or none.
+pub type GroupOutcome = Result<Vec<Appended>, AppendRefusal>;
+
+/// Where a topic's log is, and what it knows of a position.
+#[derive(Debug, Clone, Copy)]
+pub struct Located {
+    /// The log's end and beginning.
+    pub head: Head,
+    /// The link that the log has at the asked offset; none where it is trimmed away or not reached.
+    /// At the last trimmed offset the link is still known.
+    pub link: Option<Link>,
+}
+
+/// A page of a topic's past.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryPage {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// There is more in the direction that was read.
+    pub more: bool,
+}
+
+/// The log of entries.
+///
+/// # Promises
+/// - `append`: a group is appended whole or not at all; when it answers Ok, all that it reports as appended is committed
+///   durably; groups of one call take effect in their order; offsets of a topic are consecutive from 1, each entry's position is
+///   `ClusterSecret::next` of the one before; a key is unique for (topic, author) among kept entries, where no author
+///   counts as one; the same key with equal content (and project) is a duplicate (also within one call) and answers the stored entry.
+///   `revision` is stamped on each entry of the call (one for each group).
+/// - `read`: entries after an offset, ascending, without gaps, at most `limit` and about `max_bytes` (at least one).
+/// - `locate` and `heads`: a topic that nobody used has the origin position of its first epoch and is empty.
+/// - `trim`: removes entries made before a time, oldest first, keeps the head and the last trimmed link.
+///
+/// # Not promised
+/// Order across topics. That an append which failed with `Unavailable` was not committed: with a key it can be repeated.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Appends groups of drafts in one transaction; `groups[i].0` is the tenant revision stamped on group i.
+    async fn append(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, SeamError>;
+    /// Entries with an offset greater than `after`.
+    async fn read(
+        &self,
+        topic: &Topic,
+        after: u64,
+        limit: u32,
+        max_bytes: usize,
+    ) -> Result<Vec<Entry>, SeamError>;
+    /// Up to `limit` entries with an offset lower than `before` (none: the newest), oldest first.
+    async fn read_before(
+        &self,
+        topic: &Topic,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<HistoryPage, SeamError>;
+    /// One entry by its id.
+    async fn entry(&self, topic: &Topic, id: uuid::Uuid) -> Result<Option<Entry>, SeamError>;
+    /// The topic's head, and the link at an offset.
+    async fn locate(&self, topic: &Topic, at: Option<u64>) -> Result<Located, SeamError>;
+    /// The last positions of many topics, in one query, in the order asked for.
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Position>, SeamError>;
+    /// Removes entries made before this time (ms); returns how many, at most some thousands a call.
+    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError>;
+    /// Asks for nothing but an answer.
+    async fn ping(&self) -> Result<(), SeamError>;
+}
