@@ -95,7 +95,7 @@ impl Haproxy {
 fn balancing(port: u16, nodes: &[SocketAddr]) -> String {
     let mut config = format!(
         "global\n  maxconn 4000\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  \
-         timeout server 60s\n  timeout tunnel 1h\n  option redispatch\n  retries 3\n\
+         timeout server 60s\n  timeout tunnel 1h\n  option redispatch 1\n  retries 3\n\
          frontend clients\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
          backend nodes\n  balance roundrobin\n  option httpchk GET /health/ready\n  \
          default-server check inter 200ms fall 2 rise 1\n"
