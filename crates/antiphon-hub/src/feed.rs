@@ -1,0 +1,195 @@
+//! One topic at this node: what it has delivered, and the ring of what was recent.
+//! The verdicts over what arrives are the heart of delivery: next, seen, gap, stale or fork.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use antiphon_protocol::{Position, Topic, UserId};
+use parking_lot::Mutex;
+
+use crate::{Delivery, Mailbox, TenantAudience, hub::RingBounds, ring::Ring};
+
+/// What is to be done with something that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was the next one and is on its way to the subscribers.
+    Next,
+    /// It was delivered before.
+    Seen,
+    /// Entries before it are missing: they have to be read from the store.
+    Gap,
+    /// The audience held here is older than what it was sent after: it has to be read first.
+    Stale,
+    /// The history behind it is not the one that was delivered.
+    Fork,
+}
+
+/// Where a new subscriber begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this slot of the ring.
+    Ring(u64),
+    /// With what the store has after its offset.
+    Log,
+}
+
+/// A topic that somebody here is subscribed to.
+pub struct Feed {
+    topic: Topic,
+    audience: Arc<TenantAudience>,
+    bounds: RingBounds,
+    /// One flag a shard: it has been told, and has not looked yet.
+    dirty: Box<[AtomicBool]>,
+    mailboxes: Box<[Arc<Mailbox>]>,
+    // Guards the order of delivery. Under it only a mailbox's lock is taken.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    high: Option<Position>,
+    ring: Ring,
+    users: HashMap<UserId, u32>,
+    /// Subscribers for each shard.
+    shards: Vec<u32>,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        topic: Topic,
+        audience: Arc<TenantAudience>,
+        bounds: RingBounds,
+        mailboxes: Box<[Arc<Mailbox>]>,
+    ) -> Self {
+        let dirty = mailboxes.iter().map(|_| AtomicBool::new(false)).collect();
+        let state = State { shards: vec![0; mailboxes.len()], ..State::default() };
+        Self { topic, audience, bounds, dirty, mailboxes, state: Mutex::new(state) }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The audience of its tenant.
+    pub fn audience(&self) -> &Arc<TenantAudience> {
+        &self.audience
+    }
+
+    /// What has been delivered contiguously; none before [`Feed::begin`].
+    pub fn high(&self) -> Option<Position> {
+        self.state.lock().high
+    }
+
+    /// Begins at this position, if it has not begun yet.
+    pub fn begin(&self, high: Position) {
+        self.state.lock().high.get_or_insert(high);
+    }
+
+    /// Begins anew at this position: the log is another one than what was delivered.
+    pub fn restart(&self, high: Position) {
+        let mut state = self.state.lock();
+        state.high = Some(high);
+        state.ring.clear();
+    }
+
+    /// An entry that was committed after the audience was at `revision`.
+    pub fn offer(self: &Arc<Self>, revision: u64, delivery: Delivery) -> Verdict {
+        let Some(position) = delivery.position else { return self.offer_signal(revision, delivery) };
+        let mut state = self.state.lock();
+        let Some(high) = state.high else { return Verdict::Gap };
+        if position.epoch != high.epoch {
+            return Verdict::Fork;
+        }
+        if position.offset <= high.offset {
+            let differs = position.offset == high.offset && position.link != high.link;
+            return if differs { Verdict::Fork } else { Verdict::Seen };
+        }
+        if position.offset > high.offset + 1 {
+            return Verdict::Gap;
+        }
+        if revision > self.audience.revision() {
+            return Verdict::Stale;
+        }
+        state.high = Some(position);
+        self.push(&mut state, delivery);
+        Verdict::Next
+    }
+
+    /// A signal that was sent after the audience was at `revision`.
+    pub fn offer_signal(self: &Arc<Self>, revision: u64, delivery: Delivery) -> Verdict {
+        if revision > self.audience.revision() {
+            return Verdict::Stale;
+        }
+        self.push(&mut self.state.lock(), delivery);
+        Verdict::Next
+    }
+
+    fn push(self: &Arc<Self>, state: &mut State, delivery: Delivery) {
+        state.ring.push(Arc::new(delivery), &self.bounds);
+        for (shard, subscribers) in state.shards.iter().enumerate() {
+            if *subscribers > 0 && !self.dirty[shard].swap(true, Ordering::AcqRel) {
+                self.mailboxes[shard].feed_is_dirty(self.clone());
+            }
+        }
+    }
+
+    /// What stands in the ring from this slot on, and the slot behind it; none if the ring does not cover it any more.
+    pub(crate) fn read(&self, shard: usize, slot: u64, into: &mut Vec<Arc<Delivery>>) -> Option<u64> {
+        self.dirty[shard].store(false, Ordering::Release);
+        let state = self.state.lock();
+        into.extend(state.ring.from(slot)?.cloned());
+        Some(state.ring.end())
+    }
+
+    /// Where one begins that has seen everything up to this offset.
+    pub(crate) fn start_after(&self, offset: u64) -> Start {
+        let state = self.state.lock();
+        let Some(high) = state.high else { return Start::Log };
+        state.ring.slot_after(offset, high.offset).map_or(Start::Log, Start::Ring)
+    }
+
+    /// A shard begins to look here, at this slot; later pushes tell it.
+    pub(crate) fn join_shard(&self, shard: usize) {
+        self.state.lock().shards[shard] += 1;
+    }
+
+    pub(crate) fn leave_shard(&self, shard: usize) {
+        self.state.lock().shards[shard] -= 1;
+    }
+
+    pub(crate) fn join(&self, user: &UserId) {
+        *self.state.lock().users.entry(user.clone()).or_default() += 1;
+    }
+
+    /// One subscription less; true if none is left.
+    pub(crate) fn leave(&self, user: &UserId) -> bool {
+        let mut state = self.state.lock();
+        if let Some(count) = state.users.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                state.users.remove(user);
+            }
+        }
+        state.users.is_empty()
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        self.state.lock().users.is_empty()
+    }
+
+    /// Who is subscribed here, with the number of subscriptions.
+    pub fn users(&self) -> Vec<(UserId, u32)> {
+        self.state.lock().users.iter().map(|(user, count)| (user.clone(), *count)).collect()
+    }
+
+    /// Lets go of what is old in the ring.
+    pub fn age(&self) {
+        self.state.lock().ring.age(&self.bounds);
+    }
+}

@@ -1,0 +1,71 @@
+//! A topic's recent deliveries. A slot is a delivery's place in the ring and grows by one; an offset is an
+//! attribute that entries have and signals have not.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use crate::{Delivery, hub::RingBounds};
+
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    first_slot: u64,
+    items: VecDeque<(Instant, Arc<Delivery>)>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// The slot that the next delivery will have.
+    pub fn end(&self) -> u64 {
+        self.first_slot + self.items.len() as u64
+    }
+
+    pub fn push(&mut self, delivery: Arc<Delivery>, bounds: &RingBounds) {
+        self.bytes += delivery.frame.len();
+        self.items.push_back((Instant::now(), delivery));
+        while self.items.len() > bounds.entries || (self.bytes > bounds.bytes && self.items.len() > 1) {
+            self.drop_first();
+        }
+    }
+
+    /// Lets go of what has been here longer than the bound.
+    pub fn age(&mut self, bounds: &RingBounds) {
+        while self.items.front().is_some_and(|(since, _)| since.elapsed() > bounds.age) {
+            self.drop_first();
+        }
+        if self.items.is_empty() {
+            self.items.shrink_to_fit();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some((_, gone)) = self.items.pop_front() {
+            self.bytes -= gone.frame.len();
+            self.first_slot += 1;
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.first_slot = self.end();
+        self.items.clear();
+        self.bytes = 0;
+    }
+
+    /// What stands from this slot on; none if the ring no longer covers it.
+    pub fn from(&self, slot: u64) -> Option<impl Iterator<Item = &Arc<Delivery>>> {
+        let skip = slot.checked_sub(self.first_slot)?;
+        Some(
+            self.items
+                .range(usize::try_from(skip).ok()?.min(self.items.len())..)
+                .map(|(_, delivery)| delivery),
+        )
+    }
+
+    /// The slot of the first entry behind this offset; `high` is the last entry's offset. None if an entry between
+    /// is no longer here.
+    pub fn slot_after(&self, offset: u64, high: u64) -> Option<u64> {
+        if offset >= high {
+            return Some(self.end());
+        }
+        let at = self.items.iter().position(|(_, delivery)| delivery.offset() == Some(offset + 1))?;
+        Some(self.first_slot + at as u64)
+    }
+}

@@ -1,0 +1,253 @@
+//! The subscribers of one shard's connections: cursors into their topics' rings. One thread owns it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use antiphon_protocol::Position;
+use slab::Slab;
+
+use crate::{Delivery, Feed, Mailbox, Outlets, Start, Subscription, Taken, pass::Batch};
+
+/// Names a subscriber of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriberKey {
+    topic: usize,
+    subscriber: usize,
+}
+
+/// One shard's side of the hub.
+pub struct Shard {
+    index: usize,
+    mailbox: Arc<Mailbox>,
+    topics: Slab<LocalTopic>,
+    by_feed: HashMap<usize, usize>,
+    gathered: Vec<Arc<Delivery>>,
+}
+
+struct LocalTopic {
+    feed: Arc<Feed>,
+    subscribers: Slab<Subscriber>,
+}
+
+struct Subscriber {
+    connection: usize,
+    subscription: Subscription,
+    place: Place,
+    /// The last entry that it has passed, admitted or not.
+    offset: u64,
+    /// The last entry that it was told of by a frame.
+    told: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It goes on at this slot of the ring with the next pass.
+    Ring(u64),
+    /// Its connection was blocked at this slot: it goes on from there when the socket takes something again.
+    Behind(u64),
+    /// The ring has passed it by: it reads the log, page by page.
+    Log,
+}
+
+fn identity(feed: &Arc<Feed>) -> usize {
+    Arc::as_ptr(feed).addr()
+}
+
+impl Shard {
+    /// The shard with this number.
+    pub fn new(index: usize, mailbox: Arc<Mailbox>) -> Self {
+        Self { index, mailbox, topics: Slab::new(), by_feed: HashMap::new(), gathered: Vec::new() }
+    }
+
+    /// Its ear.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// A connection subscribes; what comes after `from` is for it.
+    pub fn add(&mut self, connection: usize, subscription: Subscription, from: Position) -> SubscriberKey {
+        let feed = subscription.feed().clone();
+        // Joined before the ring is looked at: a push from now on tells this shard.
+        feed.join_shard(self.index);
+        let place = match feed.start_after(from.offset) {
+            Start::Ring(slot) => Place::Ring(slot),
+            Start::Log => Place::Log,
+        };
+        let topics = &mut self.topics;
+        let topic = *self
+            .by_feed
+            .entry(identity(&feed))
+            .or_insert_with(|| topics.insert(LocalTopic { feed, subscribers: Slab::new() }));
+        let subscriber =
+            Subscriber { connection, subscription, place, offset: from.offset, told: from.offset };
+        SubscriberKey { topic, subscriber: self.topics[topic].subscribers.insert(subscriber) }
+    }
+
+    /// Ends a subscription.
+    pub fn remove(&mut self, key: SubscriberKey) {
+        let topic = &mut self.topics[key.topic];
+        topic.subscribers.remove(key.subscriber);
+        topic.feed.leave_shard(self.index);
+        if topic.subscribers.is_empty() {
+            let gone = self.topics.remove(key.topic);
+            self.by_feed.remove(&identity(&gone.feed));
+        }
+    }
+
+    /// The feed of a subscriber.
+    pub fn feed(&self, key: SubscriberKey) -> &Arc<Feed> {
+        &self.topics[key.topic].feed
+    }
+
+    /// The feeds that have something new.
+    pub fn dirty_feeds(&self) -> Vec<Arc<Feed>> {
+        self.mailbox.take_feeds()
+    }
+
+    /// Gives what has gathered in a feed to its subscribers here. Those that are blocked stay where they are; those that the ring
+    /// has passed by are put into `fallen`.
+    pub fn pass(
+        &mut self,
+        feed: &Arc<Feed>,
+        outlets: &mut impl Outlets,
+        fallen: &mut Vec<(usize, SubscriberKey)>,
+    ) {
+        let Some(&topic) = self.by_feed.get(&identity(feed)) else { return };
+        let local = &mut self.topics[topic];
+        // Subscribers at the same slot share their batches; most stand together at the head.
+        let mut slots: smallvec::SmallVec<[u64; 4]> = smallvec::SmallVec::new();
+        for (_, subscriber) in &local.subscribers {
+            if let Place::Ring(slot) = subscriber.place
+                && !slots.contains(&slot)
+            {
+                slots.push(slot);
+            }
+        }
+        for slot in slots {
+            self.gathered.clear();
+            let Some(end) = local.feed.read(self.index, slot, &mut self.gathered) else {
+                for (key, subscriber) in &mut local.subscribers {
+                    if subscriber.place == Place::Ring(slot) {
+                        subscriber.place = Place::Log;
+                        fallen.push((subscriber.connection, SubscriberKey { topic, subscriber: key }));
+                    }
+                }
+                continue;
+            };
+            let (mut rest, mut at) = (self.gathered.as_slice(), slot);
+            while !rest.is_empty() {
+                let (mut batch, after) = Batch::cut(rest);
+                let next = end - after.len() as u64;
+                for (_, subscriber) in &mut local.subscribers {
+                    if subscriber.place == Place::Ring(at) {
+                        subscriber.give(&mut batch, next, outlets);
+                    }
+                }
+                (rest, at) = (after, next);
+            }
+        }
+        self.gathered.clear();
+    }
+
+    /// Goes on with one subscriber whose connection takes something again. True: it has to read a page of the log after
+    /// [`Shard::offset`].
+    pub fn go_on(&mut self, key: SubscriberKey, outlets: &mut impl Outlets) -> bool {
+        let local = &mut self.topics[key.topic];
+        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return false };
+        loop {
+            let (Place::Ring(slot) | Place::Behind(slot)) = subscriber.place else { return true };
+            self.gathered.clear();
+            let Some(end) = local.feed.read(self.index, slot, &mut self.gathered) else {
+                subscriber.place = Place::Log;
+                return true;
+            };
+            if self.gathered.is_empty() {
+                subscriber.place = Place::Ring(slot);
+                return false;
+            }
+            let (mut batch, after) = Batch::cut(&self.gathered);
+            subscriber.give(&mut batch, end - after.len() as u64, outlets);
+            if let Place::Behind(_) = subscriber.place {
+                return false;
+            }
+        }
+    }
+
+    /// True if a subscriber reads the log, and after which offset.
+    pub fn reads_log(&self, key: SubscriberKey) -> Option<u64> {
+        let subscriber = self.topics.get(key.topic)?.subscribers.get(key.subscriber)?;
+        (subscriber.place == Place::Log).then_some(subscriber.offset)
+    }
+
+    /// Gives a page of the log, which brings a subscriber up to `upto`. False: its connection was blocked, nothing was taken.
+    pub fn give_page(
+        &mut self,
+        key: SubscriberKey,
+        page: &[Arc<Delivery>],
+        upto: u64,
+        outlets: &mut impl Outlets,
+    ) -> bool {
+        let local = &mut self.topics[key.topic];
+        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return true };
+        let mut rest = page;
+        while !rest.is_empty() {
+            let (mut batch, after) = Batch::cut(rest);
+            let (frames, last) = batch.frames_for(subscriber.subscription.member(), subscriber.offset);
+            if let Some(frames) = frames
+                && outlets.write(subscriber.connection, &frames) == Taken::Blocked
+            {
+                return false;
+            }
+            subscriber.offset = subscriber.offset.max(batch.last_offset.unwrap_or(0));
+            subscriber.told = subscriber.told.max(last.unwrap_or(0));
+            rest = after;
+        }
+        subscriber.offset = subscriber.offset.max(upto);
+        if let Start::Ring(slot) = local.feed.start_after(subscriber.offset) {
+            subscriber.place = Place::Ring(slot);
+        }
+        true
+    }
+
+    /// A subscriber starts again from this position: what it had can't be continued.
+    pub fn reset(&mut self, key: SubscriberKey, from: Position) {
+        let local = &mut self.topics[key.topic];
+        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
+        (subscriber.offset, subscriber.told) = (from.offset, from.offset);
+        subscriber.place = match local.feed.start_after(from.offset) {
+            Start::Ring(slot) => Place::Ring(slot),
+            Start::Log => Place::Log,
+        };
+    }
+
+    /// Every subscriber that has passed entries it was not told of, with the feed's position: for POSITION frames.
+    /// Each counts as told then.
+    pub fn untold(&mut self, mut tell: impl FnMut(usize, &Arc<Feed>, Position)) {
+        for (_, local) in &mut self.topics {
+            let Some(high) = local.feed.high() else { continue };
+            for (_, subscriber) in &mut local.subscribers {
+                let at_head = matches!(subscriber.place, Place::Ring(_)) && subscriber.offset == high.offset;
+                if at_head && subscriber.told < high.offset {
+                    subscriber.told = high.offset;
+                    tell(subscriber.connection, &local.feed, high);
+                }
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    fn give(&mut self, batch: &mut Batch<'_>, next: u64, outlets: &mut impl Outlets) {
+        let (frames, last) = batch.frames_for(self.subscription.member(), self.offset);
+        if let Some(frames) = frames
+            && outlets.write(self.connection, &frames) == Taken::Blocked
+        {
+            if let Place::Ring(slot) = self.place {
+                self.place = Place::Behind(slot);
+            }
+            return;
+        }
+        self.place = Place::Ring(next);
+        self.offset = self.offset.max(batch.last_offset.unwrap_or(0));
+        self.told = self.told.max(last.unwrap_or(0));
+    }
+}
