@@ -73,6 +73,8 @@ pub struct Limits {
     pub lease_ttl: Duration,
     /// How long other nodes have to answer a question.
     pub ask_timeout: Duration,
+    /// How long entries are kept; none: for ever.
+    pub retention: Option<Duration>,
     /// How long one operation of an engine may take.
     pub engine_timeout: Duration,
 }
@@ -114,6 +116,7 @@ impl Default for Limits {
             lease_renewal: Duration::from_secs(2),
             lease_ttl: Duration::from_secs(7),
             ask_timeout: Duration::from_millis(500),
+            retention: Some(Duration::from_secs(30 * 24 * 3600)),
             engine_timeout: Duration::from_secs(10),
         }
     }

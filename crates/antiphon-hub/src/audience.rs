@@ -99,13 +99,10 @@ impl TenantAudience {
         self.members.lock().get(user).map(|(member, _)| member.clone())
     }
 
-    /// One more connection of this user. A state that was read at an older revision than what is held changes nothing
-    /// for a user that is here already. False beside the login: this user was not here and its state is
-    /// older than what is held, so it has to be read again.
-    pub fn login(self: &Arc<Self>, user: &UserId, revision: u64, state: MemberState) -> (Login, bool) {
+    /// One more connection of this user. Its state was read at `revision`, after which no update of an older reading
+    /// may come: whoever reads states for this audience does so one after the other.
+    pub fn login(self: &Arc<Self>, user: &UserId, revision: u64, state: MemberState) -> Login {
         let mut members = self.members.lock();
-        let held = self.revision();
-        let fresh = members.contains_key(user) || revision >= held;
         if members.is_empty() {
             self.revision.fetch_max(revision, Ordering::AcqRel);
         }
@@ -113,7 +110,7 @@ impl TenantAudience {
             (Arc::new(Member { user: user.clone(), state: ArcSwap::from_pointee(state) }), 0)
         });
         *count += 1;
-        (Login { audience: self.clone(), member: member.clone() }, fresh)
+        Login { audience: self.clone(), member: member.clone() }
     }
 
     /// Takes the states of changed users, and then the revision that they bring what is held to. `changed` hears of each

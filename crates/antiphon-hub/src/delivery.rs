@@ -1,5 +1,7 @@
 //! Something on its way to subscribers: encoded once, shared by all of them.
 
+use std::time::Instant;
+
 use antiphon_protocol::{Audience, Key, Position, ProjectId, UserId, message_with_key};
 use antiphon_ws::{Opcode, encode::frame};
 use bytes::Bytes;
@@ -15,6 +17,8 @@ pub struct Delivery {
     pub frame: Bytes,
     /// The author, and the frame that its own connections get: with the key.
     pub own: Option<(UserId, Bytes)>,
+    /// When it came into being here.
+    pub since: Instant,
 }
 
 impl Delivery {
@@ -31,13 +35,19 @@ impl Delivery {
             (author, frame(Opcode::Text, &keyed))
         });
         let audience = project.map_or(Audience::All, Audience::Project);
-        Self { position: Some(position), audience, frame: frame(Opcode::Text, json), own }
+        Self {
+            position: Some(position),
+            audience,
+            frame: frame(Opcode::Text, json),
+            own,
+            since: Instant::now(),
+        }
     }
 
     /// A signal, from the JSON of its frame.
     pub fn signal(project: Option<ProjectId>, json: &[u8]) -> Self {
         let audience = project.map_or(Audience::All, Audience::Project);
-        Self { position: None, audience, frame: frame(Opcode::Text, json), own: None }
+        Self { position: None, audience, frame: frame(Opcode::Text, json), own: None, since: Instant::now() }
     }
 
     /// Its number in the log; none for a signal.

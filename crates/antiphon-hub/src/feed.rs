@@ -86,16 +86,28 @@ impl Feed {
         self.state.lock().high
     }
 
+    /// The position of a delivered entry that is still known here.
+    pub fn position_at(&self, offset: u64) -> Option<Position> {
+        let state = self.state.lock();
+        match state.high {
+            Some(high) if high.offset == offset => Some(high),
+            _ => state.ring.position_at(offset),
+        }
+    }
+
     /// Begins at this position, if it has not begun yet.
     pub fn begin(&self, high: Position) {
         self.state.lock().high.get_or_insert(high);
     }
 
-    /// Begins anew at this position: the log is another one than what was delivered.
-    pub fn restart(&self, high: Position) {
+    /// Begins anew at this position: the log is another one than what was delivered. Every shard is told.
+    pub fn restart(self: &Arc<Self>, high: Position) {
         let mut state = self.state.lock();
         state.high = Some(high);
         state.ring.clear();
+        for mailbox in &self.mailboxes {
+            mailbox.feed_restarted(self.clone());
+        }
     }
 
     /// An entry that was committed after the audience was at `revision`.

@@ -20,7 +20,7 @@ pub struct Mailbox {
     wake: Arc<dyn Wake>,
     rung: AtomicBool,
     noticed: AtomicBool,
-    // Guards both lists; no other lock is taken under it.
+    // Guards the lists; no other lock is taken under it.
     mail: Mutex<Mail>,
 }
 
@@ -28,6 +28,7 @@ pub struct Mailbox {
 struct Mail {
     feeds: Vec<Arc<Feed>>,
     members: Vec<Arc<Member>>,
+    restarted: Vec<Arc<Feed>>,
 }
 
 impl Mailbox {
@@ -46,6 +47,12 @@ impl Mailbox {
         self.ring();
     }
 
+    pub(crate) fn feed_restarted(&self, feed: Arc<Feed>) {
+        self.mail.lock().restarted.push(feed);
+        self.noticed.store(true, Ordering::Release);
+        self.ring();
+    }
+
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.wake.wake();
@@ -58,15 +65,16 @@ impl Mailbox {
         std::mem::take(&mut self.mail.lock().feeds)
     }
 
-    /// True if a member changed since the last [`Mailbox::take_members`]. A change is noticed here before any entry that
-    /// was sent after it can be seen in a ring.
-    pub fn has_members(&self) -> bool {
+    /// True if a member or a log changed since the last [`Mailbox::take_changes`]. A change is noticed here before any entry
+    /// that was sent after it can be seen in a ring.
+    pub fn has_changes(&self) -> bool {
         self.noticed.load(Ordering::Acquire)
     }
 
-    /// The members that changed since the last call.
-    pub fn take_members(&self) -> Vec<Arc<Member>> {
+    /// The members that changed, and the feeds that started anew, since the last call.
+    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<Arc<Feed>>) {
         self.noticed.store(false, Ordering::Release);
-        std::mem::take(&mut self.mail.lock().members)
+        let mut mail = self.mail.lock();
+        (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarted))
     }
 }

@@ -1,14 +1,16 @@
 //! A topic's recent deliveries. A slot is a delivery's place in the ring and grows by one; an offset is an
 //! attribute that entries have and signals have not.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc};
+
+use antiphon_protocol::Position;
 
 use crate::{Delivery, hub::RingBounds};
 
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     first_slot: u64,
-    items: VecDeque<(Instant, Arc<Delivery>)>,
+    items: VecDeque<Arc<Delivery>>,
     bytes: usize,
 }
 
@@ -20,7 +22,7 @@ impl Ring {
 
     pub fn push(&mut self, delivery: Arc<Delivery>, bounds: &RingBounds) {
         self.bytes += delivery.frame.len();
-        self.items.push_back((Instant::now(), delivery));
+        self.items.push_back(delivery);
         while self.items.len() > bounds.entries || (self.bytes > bounds.bytes && self.items.len() > 1) {
             self.drop_first();
         }
@@ -28,7 +30,7 @@ impl Ring {
 
     /// Lets go of what has been here longer than the bound.
     pub fn age(&mut self, bounds: &RingBounds) {
-        while self.items.front().is_some_and(|(since, _)| since.elapsed() > bounds.age) {
+        while self.items.front().is_some_and(|oldest| oldest.since.elapsed() > bounds.age) {
             self.drop_first();
         }
         if self.items.is_empty() {
@@ -37,7 +39,7 @@ impl Ring {
     }
 
     fn drop_first(&mut self) {
-        if let Some((_, gone)) = self.items.pop_front() {
+        if let Some(gone) = self.items.pop_front() {
             self.bytes -= gone.frame.len();
             self.first_slot += 1;
         }
@@ -52,11 +54,11 @@ impl Ring {
     /// What stands from this slot on; none if the ring no longer covers it.
     pub fn from(&self, slot: u64) -> Option<impl Iterator<Item = &Arc<Delivery>>> {
         let skip = slot.checked_sub(self.first_slot)?;
-        Some(
-            self.items
-                .range(usize::try_from(skip).ok()?.min(self.items.len())..)
-                .map(|(_, delivery)| delivery),
-        )
+        Some(self.items.range(usize::try_from(skip).ok()?.min(self.items.len())..))
+    }
+
+    pub fn position_at(&self, offset: u64) -> Option<Position> {
+        self.items.iter().filter_map(|delivery| delivery.position).find(|position| position.offset == offset)
     }
 
     /// The slot of the first entry behind this offset; `high` is the last entry's offset. None if an entry between
@@ -65,7 +67,7 @@ impl Ring {
         if offset >= high {
             return Some(self.end());
         }
-        let at = self.items.iter().position(|(_, delivery)| delivery.offset() == Some(offset + 1))?;
+        let at = self.items.iter().position(|delivery| delivery.offset() == Some(offset + 1))?;
         Some(self.first_slot + at as u64)
     }
 }

@@ -1,6 +1,6 @@
 //! The subscribers of one shard's connections: cursors into their topics' rings. One thread owns it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use antiphon_protocol::Position;
 use slab::Slab;
@@ -104,14 +104,15 @@ impl Shard {
     }
 
     /// Gives what has gathered in a feed to its subscribers here. Those that are blocked stay where they are; those that the ring
-    /// has passed by are put into `fallen`.
+    /// has passed by are put into `fallen`. Returns since when the oldest of it was waiting.
     pub fn pass(
         &mut self,
         feed: &Arc<Feed>,
         outlets: &mut impl Outlets,
         fallen: &mut Vec<(usize, SubscriberKey)>,
-    ) {
-        let Some(&topic) = self.by_feed.get(&identity(feed)) else { return };
+    ) -> Option<Instant> {
+        let topic = *self.by_feed.get(&identity(feed))?;
+        let mut oldest = None;
         let local = &mut self.topics[topic];
         // Subscribers at the same slot share their batches; most stand together at the head.
         let mut slots: smallvec::SmallVec<[u64; 4]> = smallvec::SmallVec::new();
@@ -133,6 +134,7 @@ impl Shard {
                 }
                 continue;
             };
+            oldest = oldest.or(self.gathered.first().map(|first| first.since));
             let (mut rest, mut at) = (self.gathered.as_slice(), slot);
             while !rest.is_empty() {
                 let (mut batch, after) = Batch::cut(rest);
@@ -146,6 +148,20 @@ impl Shard {
             }
         }
         self.gathered.clear();
+        oldest
+    }
+
+    /// The subscribers of a feed here, with their connections.
+    pub fn subscribers(&self, feed: &Arc<Feed>) -> Vec<(usize, SubscriberKey)> {
+        let Some(&topic) = self.by_feed.get(&identity(feed)) else { return Vec::new() };
+        let subscribers = self.topics[topic].subscribers.iter();
+        subscribers.map(|(key, one)| (one.connection, SubscriberKey { topic, subscriber: key })).collect()
+    }
+
+    /// The position that a subscriber has passed, if it is still known.
+    pub fn position(&self, key: SubscriberKey) -> Option<Position> {
+        let local = self.topics.get(key.topic)?;
+        local.feed.position_at(local.subscribers.get(key.subscriber)?.offset)
     }
 
     /// Goes on with one subscriber whose connection takes something again. True: it has to read a page of the log after

@@ -1,1 +1,30 @@
-//! One running instance: publish, receive, repair, subscribe, history, presence, control.
+//! One running instance: the operations that sessions and the HTTP API ask for, and the walk of an entry.
+//!
+//! `publish` checks, appends and rings; `receive` takes what rings here; `repair` reads what a bell lost; `tick`
+//! looks after both. Nothing here knows a transport or an engine.
+
+mod ask;
+mod audiences;
+mod caller;
+mod control;
+mod health;
+mod history;
+mod lane;
+mod lease;
+mod metrics;
+mod node;
+mod plain;
+mod presence;
+mod publish;
+mod receive;
+mod repair;
+mod signal;
+mod subscribe;
+mod tick;
+
+pub use caller::{By, Caller};
+pub use health::Health;
+pub use metrics::{EndReason, Metrics};
+pub use node::{Engines, Node};
+pub use publish::Published;
+pub use subscribe::{Catchup, Subscribed};

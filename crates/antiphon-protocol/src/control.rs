@@ -28,6 +28,8 @@ pub enum Control {
     PresenceAsk {
         /// Comes back in the answer.
         ask: u64,
+        /// Who asks.
+        from: NodeId,
         /// Whose topic.
         tenant: TenantId,
         /// Which one.
@@ -39,6 +41,8 @@ pub enum Control {
         ask: u64,
         /// Who asked.
         to: NodeId,
+        /// Who answers.
+        from: NodeId,
         /// Those subscribed at the answering node.
         users: Vec<PresentUser>,
     },
@@ -46,6 +50,8 @@ pub enum Control {
     CountAsk {
         /// Comes back in the answer.
         ask: u64,
+        /// Who asks.
+        from: NodeId,
     },
     /// The answer to CountAsk.
     CountAnswer {
@@ -53,6 +59,8 @@ pub enum Control {
         ask: u64,
         /// Who asked.
         to: NodeId,
+        /// Who answers.
+        from: NodeId,
         /// Connections with an identity.
         connections: u64,
     },

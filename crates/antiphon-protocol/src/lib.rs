@@ -26,7 +26,7 @@ pub use control::{Control, PresentUser};
 pub use entry::{Audience, Draft, Entry, Signal, now_ms};
 pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use frame::{
-    FRAME_TYPES, ServerFrame, SubscribedTopic, SystemEntry, encode_message, encode_plain_message,
+    EntryRef, FRAME_TYPES, ServerFrame, SubscribedTopic, SystemEntry, encode_message, encode_plain_message,
     encode_signal, message_with_key,
 };
 pub use id::{

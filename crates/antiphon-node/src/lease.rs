@@ -1,0 +1,45 @@
+//! This node's lease, and those of the others as last seen.
+
+use std::sync::Arc;
+
+use antiphon_core::Lease;
+use antiphon_protocol::NodeId;
+use parking_lot::Mutex;
+
+use crate::Node;
+
+#[derive(Default)]
+pub(crate) struct Leases(Mutex<Vec<Lease>>);
+
+impl Leases {
+    pub fn alive(&self) -> Vec<Lease> {
+        self.0.lock().clone()
+    }
+
+    pub fn others(&self, me: NodeId) -> Vec<NodeId> {
+        self.0.lock().iter().map(|lease| lease.node).filter(|node| *node != me).collect()
+    }
+}
+
+impl Node {
+    pub(crate) async fn run_lease(self: Arc<Self>) {
+        let mut every = tokio::time::interval(self.limits.lease_renewal);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let ttl_ms = self.limits.lease_ttl.as_millis() as u64;
+        loop {
+            every.tick().await;
+            let lease = Lease { node: self.id, connections: self.metrics.identified.get() };
+            match self.timed("the presence", self.engines.presence.renew(lease, ttl_ms)).await {
+                Ok(alive) => *self.leases.0.lock() = alive,
+                Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+            }
+        }
+    }
+
+    /// Ends the lease at once, so that this node counts no more.
+    pub async fn release_lease(&self) {
+        if let Err(error) = self.timed("the presence", self.engines.presence.release(self.id)).await {
+            tracing::warn!(%error, "the lease ends by itself");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The node's figures. Labels have bounded values only: never a topic, a user or a tenant.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use antiphon_core::BrokerState;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::Node;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum EndReason {
+    /// The client closed it.
+    Closed,
+    /// The socket broke.
+    Reset,
+    /// Nothing was heard from it.
+    Silent,
+    /// It took nothing.
+    NoProgress,
+    /// Broken framing.
+    Protocol,
+    /// Its identity ended or was none.
+    Terminated,
+    /// Over its rate.
+    RateLimited,
+    /// The node drained, or the application disconnected it.
+    Restart,
+    /// A panic in one of its steps.
+    Panic,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    reason: EndReason,
+}
+
+/// A count that goes up and down with guards elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Level(Arc<AtomicU64>);
+
+impl Level {
+    /// One more.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn dec(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All figures of a node.
+pub struct Metrics {
+    registry: Registry,
+    /// Connections that are upgraded.
+    pub connections: Level,
+    /// Those of them with an identity.
+    pub identified: Level,
+    /// Subscriptions.
+    pub subscriptions: Level,
+    /// Entries published here.
+    pub entries: Counter,
+    /// Signals published here.
+    pub signals: Counter,
+    /// Signals and plain messages dropped.
+    pub signals_dropped: Counter,
+    /// Frames of entries and signals written, or kept for a slow socket.
+    pub deliveries: Counter,
+    /// Bytes written to sockets.
+    pub bytes_out: Counter,
+    /// Bytes read from sockets.
+    pub bytes_in: Counter,
+    /// Envelopes that did not prove themselves or could not be read.
+    pub envelopes_refused: Counter,
+    /// Plain messages that were refused.
+    pub plain_refused: Counter,
+    /// Readings of the store for what a feed missed.
+    pub repairs: Counter,
+    /// Panics in a session's step.
+    pub panics: Counter,
+    /// From a publish's arrival to its answer.
+    pub publish_seconds: Histogram,
+    /// From an entry's or signal's arrival in its feed to the end of the pass that wrote it.
+    pub write_seconds: Histogram,
+    ends: Family<EndLabels, Counter>,
+    connections_gauge: Gauge,
+    identified_gauge: Gauge,
+    subscriptions_gauge: Gauge,
+    topics_gauge: Gauge,
+    tenants_gauge: Gauge,
+    queue_gauge: Gauge,
+    broker_up: Gauge,
+    broker_dropped: Gauge,
+    nodes_gauge: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let latency = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
+        let mut this = Self {
+            registry: Registry::with_prefix("antiphon"),
+            connections: Level::default(),
+            identified: Level::default(),
+            subscriptions: Level::default(),
+            entries: Counter::default(),
+            signals: Counter::default(),
+            signals_dropped: Counter::default(),
+            deliveries: Counter::default(),
+            bytes_out: Counter::default(),
+            bytes_in: Counter::default(),
+            envelopes_refused: Counter::default(),
+            plain_refused: Counter::default(),
+            repairs: Counter::default(),
+            panics: Counter::default(),
+            publish_seconds: latency(),
+            write_seconds: latency(),
+            ends: Family::default(),
+            connections_gauge: Gauge::default(),
+            identified_gauge: Gauge::default(),
+            subscriptions_gauge: Gauge::default(),
+            topics_gauge: Gauge::default(),
+            tenants_gauge: Gauge::default(),
+            queue_gauge: Gauge::default(),
+            broker_up: Gauge::default(),
+            broker_dropped: Gauge::default(),
+            nodes_gauge: Gauge::default(),
+        };
+        this.register();
+        this
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Upgraded connections", self.connections_gauge.clone());
+        r.register("connections_identified", "Connections with an identity", self.identified_gauge.clone());
+        r.register("subscriptions", "Subscriptions", self.subscriptions_gauge.clone());
+        r.register("topics", "Topics with a subscriber here", self.topics_gauge.clone());
+        r.register("tenants", "Tenants with a connected user here", self.tenants_gauge.clone());
+        r.register("entries", "Entries published here", self.entries.clone());
+        r.register("signals", "Signals published here", self.signals.clone());
+        r.register("signals_dropped", "Signals and plain messages dropped", self.signals_dropped.clone());
+        r.register("deliveries", "Writes of entries and signals to subscribers", self.deliveries.clone());
+        r.register_with_unit("sent", "Written to sockets", Unit::Bytes, self.bytes_out.clone());
+        r.register_with_unit("received", "Read from sockets", Unit::Bytes, self.bytes_in.clone());
+        r.register(
+            "envelopes_refused",
+            "Envelopes that did not prove themselves",
+            self.envelopes_refused.clone(),
+        );
+        r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
+        r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
+        r.register("panics", "Panics in a session's step", self.panics.clone());
+        r.register_with_unit(
+            "publish",
+            "From a publish's arrival to its answer",
+            Unit::Seconds,
+            self.publish_seconds.clone(),
+        );
+        r.register_with_unit(
+            "commit_to_write",
+            "From an entry's arrival in its feed to the end of the pass that wrote it",
+            Unit::Seconds,
+            self.write_seconds.clone(),
+        );
+        r.register("connections_ended", "Connections ended, by reason", self.ends.clone());
+        r.register("publish_queue", "Publishes waiting for a commit", self.queue_gauge.clone());
+        r.register("broker_up", "1 while the broker answers", self.broker_up.clone());
+        r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
+        r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
+    }
+
+    /// A connection ended.
+    pub fn ended(&self, reason: EndReason) {
+        self.ends.get_or_create(&EndLabels { reason }).inc();
+    }
+}
+
+impl Node {
+    /// All figures in the OpenMetrics text format.
+    pub fn encode_metrics(&self) -> String {
+        let m = &self.metrics;
+        let level = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        level(&m.connections_gauge, m.connections.get());
+        level(&m.identified_gauge, m.identified.get());
+        level(&m.subscriptions_gauge, m.subscriptions.get());
+        level(&m.topics_gauge, self.hub.feed_count() as u64);
+        level(&m.tenants_gauge, self.audiences.len() as u64);
+        level(&m.queue_gauge, self.lanes.waiting() as u64);
+        level(&m.broker_up, u64::from(self.engines.broker.current_state() == BrokerState::Up));
+        level(&m.broker_dropped, self.engines.broker.dropped());
+        level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
+        let mut text = String::new();
+        encode(&mut text, &m.registry).expect("a String takes all that is written to it");
+        text
+    }
+}

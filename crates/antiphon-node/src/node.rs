@@ -1,0 +1,156 @@
+//! The node: its engines, its hub, and the tasks that look after them.
+
+use std::{sync::Arc, time::Duration};
+
+use antiphon_core::{
+    ApiKeys, Authenticator, Authorizer, Broker, Channel, Directory, Limits, PlainChannel, Presence,
+    SeamError, Store, Tasks, Tokens,
+};
+use antiphon_hub::{Hub, RingBounds};
+use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
+
+use crate::{
+    Metrics, ask::Asks, audiences::Audiences, caller::Doorkeeper, health::HealthState, lane::Lanes,
+    lease::Leases, plain::PlainQueue, repair::Repairs,
+};
+
+/// What a node works with.
+#[derive(Clone)]
+pub struct Engines {
+    /// The log.
+    pub store: Arc<dyn Store>,
+    /// The bell.
+    pub broker: Arc<dyn Broker>,
+    /// The post's plain channels, if wanted.
+    pub plain: Option<Arc<dyn PlainChannel>>,
+    /// Tenants, users, projects, members.
+    pub directory: Arc<dyn Directory>,
+    /// Which nodes are alive.
+    pub presence: Arc<dyn Presence>,
+    /// From tokens to identities.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Who may.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Opaque tokens, if they are ours.
+    pub tokens: Option<Arc<dyn Tokens>>,
+    /// API keys, if they are ours.
+    pub keys: Option<Arc<dyn ApiKeys>>,
+}
+
+/// One running instance.
+pub struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) engines: Engines,
+    pub(crate) secret: ClusterSecret,
+    pub(crate) limits: Limits,
+    pub(crate) tasks: Tasks,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) audiences: Audiences,
+    pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) lanes: Lanes,
+    pub(crate) repairs: Repairs,
+    pub(crate) asks: Asks,
+    pub(crate) leases: Leases,
+    pub(crate) plain_queue: PlainQueue,
+    pub(crate) health: HealthState,
+    pub(crate) metrics: Metrics,
+}
+
+impl Node {
+    /// Starts a node. Its tasks end with `tasks`; shards join its hub before the first client comes.
+    pub fn start(engines: Engines, secret: ClusterSecret, limits: Limits, tasks: Tasks) -> Arc<Self> {
+        let bounds =
+            RingBounds { entries: limits.ring_entries, bytes: limits.ring_bytes, age: limits.ring_age };
+        let (doorkeeper, knocks) = Doorkeeper::new(limits.half_open.max(1));
+        let (lanes, lane_ends) = Lanes::new(limits.publish_queue);
+        let (plain_queue, plain_end) = PlainQueue::new(limits.parked_signals);
+        let metrics = Metrics::new();
+        let node = Arc::new(Self {
+            id: NodeId(rand::random()),
+            hub: Hub::new(bounds),
+            audiences: Audiences::default(),
+            doorkeeper,
+            lanes,
+            repairs: Repairs::default(),
+            asks: Asks::default(),
+            leases: Leases::default(),
+            plain_queue,
+            health: HealthState::default(),
+            metrics,
+            engines,
+            secret,
+            limits,
+            tasks,
+        });
+        node.asks.belongs_to(&node);
+        node.engines.broker.attach(node.clone());
+        node.engines.broker.listen(&Channel::Nodes);
+        if let Some(plain) = &node.engines.plain {
+            plain.attach_plain(node.clone());
+        }
+        node.tasks.spawn_until_end(node.clone().keep_door(knocks));
+        for lane in lane_ends {
+            node.tasks.spawn_until_end(node.clone().run_lane(lane));
+        }
+        node.tasks.spawn_until_end(node.clone().run_plain(plain_end));
+        node.tasks.spawn_until_end(node.clone().run_ticks());
+        node.tasks.spawn_until_end(node.clone().run_lease());
+        node.tasks.spawn_until_end(node.clone().run_retention());
+        node
+    }
+
+    /// Its id.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What it works with.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// Its tasks.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Its hub.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Its figures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Waits for an engine, but not for ever; notes how the database is.
+    pub(crate) async fn timed<T>(
+        &self,
+        what: &'static str,
+        ask: impl Future<Output = Result<T, SeamError>>,
+    ) -> Result<T, SeamError> {
+        let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
+        let result = answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")));
+        self.health.database_answered(result.as_ref().err());
+        result
+    }
+}
+
+/// What a client is told when an engine failed: the cause goes to the log.
+pub(crate) fn refuse(error: &SeamError) -> Refusal {
+    match error {
+        SeamError::Unavailable { .. } => tracing::warn!(%error, "refused for now"),
+        SeamError::Broken { .. } => tracing::error!(%error, "refused"),
+    }
+    Refusal::unavailable(retry_after().as_millis() as u64)
+}
+
+fn retry_after() -> Duration {
+    Duration::from_millis(rand::random_range(500..1500))
+}

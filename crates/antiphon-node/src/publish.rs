@@ -1,0 +1,167 @@
+//! Publish: checks, one transaction, then the bell.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use antiphon_core::{Action, AppendRefusal, Appended, Channel};
+use antiphon_hub::Delivery;
+use antiphon_protocol::{
+    Draft, Entry, Envelope, Parcel, Refusal, TenantId, TopicKind, encode_message, encode_plain_message,
+};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    By, Node,
+    lane::{Done, Job, Work},
+    node::refuse,
+};
+
+/// What a publish was answered with.
+pub type Published = Result<Vec<Appended>, Refusal>;
+
+impl Node {
+    /// Appends drafts of one tenant, all or none, and resolves after the commit.
+    pub async fn publish(&self, by: &By, drafts: Vec<Draft>) -> Published {
+        let (answer, wait) = oneshot::channel();
+        self.publish_then(by.clone(), drafts, move |published| drop(answer.send(published)));
+        wait.await.unwrap_or_else(|_| Err(Refusal::unavailable(1000)))
+    }
+
+    /// The same without waiting: `done` is called after the commit, in the order in which one tenant's drafts were given.
+    pub fn publish_then(&self, by: By, drafts: Vec<Draft>, done: impl FnOnce(Published) + Send + 'static) {
+        let Some(tenant) = drafts.first().map(|draft| draft.topic.tenant().clone()) else {
+            return done(Err(Refusal::invalid("there is nothing to publish")));
+        };
+        if drafts.iter().any(|draft| *draft.topic.tenant() != tenant) {
+            return done(Err(Refusal::forbidden()));
+        }
+        self.queue(by, tenant, Work::Append(drafts), Box::new(done));
+    }
+
+    pub(crate) fn queue(&self, by: By, tenant: TenantId, work: Work, done: Done) {
+        let job = Job { by, tenant, work, done, since: Instant::now() };
+        if let Err(job) = self.lanes.push(job) {
+            (job.done)(Err(Refusal::unavailable(1000)));
+        }
+    }
+
+    pub(crate) async fn run_lane(self: Arc<Self>, mut lane: mpsc::Receiver<Job>) {
+        let mut batch = Vec::new();
+        while lane.recv_many(&mut batch, self.limits.commit_batch).await > 0 {
+            self.work(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    async fn work(&self, batch: Vec<Job>) {
+        let mut tenants: Vec<TenantId> = Vec::new();
+        for job in &batch {
+            if !tenants.contains(&job.tenant) {
+                tenants.push(job.tenant.clone());
+            }
+        }
+        let revisions = match self.revisions_of(tenants).await {
+            Ok(revisions) => revisions,
+            Err(refusal) => return batch.into_iter().for_each(|job| (job.done)(Err(refusal.clone()))),
+        };
+        // What may be done, in the order in which it came.
+        let (mut groups, mut jobs) = (Vec::new(), Vec::new());
+        for job in batch {
+            let revision = revisions.get(&job.tenant).copied().unwrap_or(0);
+            match self.check(&job, revision) {
+                Err(refusal) => (job.done)(Err(refusal)),
+                Ok(()) => {
+                    let Job { work, done, since, .. } = job;
+                    match work {
+                        Work::Append(drafts) => {
+                            groups.push((revision, drafts));
+                            jobs.push((None, done, since));
+                        }
+                        Work::Signal(signal) => jobs.push((Some((revision, signal)), done, since)),
+                    }
+                }
+            }
+        }
+        let mut outcomes = if groups.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            match self.timed("the store", self.engines.store.append(&groups)).await {
+                Ok(outcomes) => outcomes.into_iter(),
+                Err(error) => {
+                    let refusal = refuse(&error);
+                    return jobs.into_iter().for_each(|(_, done, _)| done(Err(refusal.clone())));
+                }
+            }
+        };
+        for (signal, done, since) in jobs {
+            if let Some((revision, signal)) = signal {
+                self.emit_signal(&signal, revision);
+                done(Ok(Vec::new()));
+                continue;
+            }
+            let answer = match outcomes.next() {
+                Some(Ok(appended)) => {
+                    appended.iter().filter(|one| !one.duplicate).for_each(|one| self.announce(&one.entry));
+                    Ok(appended)
+                }
+                Some(Err(AppendRefusal::Conflict(_))) => Err(Refusal::conflict()),
+                Some(Err(AppendRefusal::Locked)) | None => Err(Refusal::unavailable(200)),
+            };
+            self.metrics.publish_seconds.observe(since.elapsed().as_secs_f64());
+            done(answer);
+        }
+    }
+
+    /// The tenants' revisions, read once after the batch was taken, with what is held here brought up to them.
+    async fn revisions_of(&self, tenants: Vec<TenantId>) -> Result<HashMap<TenantId, u64>, Refusal> {
+        let mut revisions = HashMap::new();
+        for tenant in tenants {
+            let revision = self.fresh(&tenant).await.map_err(|error| refuse(&error))?;
+            revisions.insert(tenant, revision);
+        }
+        Ok(revisions)
+    }
+
+    fn check(&self, job: &Job, revision: u64) -> Result<(), Refusal> {
+        if revision == 0 {
+            return Err(Refusal::forbidden());
+        }
+        match &job.work {
+            Work::Append(drafts) => drafts.iter().try_for_each(|draft| {
+                self.authorize(&job.by, Action::Publish, &draft.topic, draft.project().as_ref())
+            }),
+            Work::Signal(signal) => {
+                self.authorize(&job.by, Action::Publish, &signal.topic, signal.project().as_ref())
+            }
+        }
+    }
+
+    /// Gives a committed entry to the subscribers here and rings for the others.
+    pub(crate) fn announce(&self, entry: &Entry) {
+        let json: Bytes = encode_message(entry).into();
+        self.metrics.entries.inc();
+        self.deliver(entry, &json);
+        let parcel = Parcel::entry_with_json(entry, json);
+        self.post(&Channel::Topic(entry.topic.clone()), parcel);
+        if let Some(plain) = &self.engines.plain
+            && entry.topic.kind() == TopicKind::Tenant
+        {
+            plain.post_plain(entry.topic.tenant(), encode_plain_message(entry).into());
+        }
+    }
+
+    fn deliver(&self, entry: &Entry, json: &[u8]) {
+        let Some(feed) = self.hub.feed(&entry.topic) else { return };
+        let delivery = entry_delivery(entry, json);
+        self.judge(&feed, entry.revision, delivery);
+    }
+
+    pub(crate) fn post(&self, channel: &Channel, parcel: Parcel) {
+        let envelope = Envelope { origin: self.id, parcel };
+        self.engines.broker.post(channel, envelope.seal(&self.secret));
+    }
+}
+
+/// An entry as its subscribers here get it.
+pub(crate) fn entry_delivery(entry: &Entry, json: &[u8]) -> Delivery {
+    Delivery::entry(entry.position, entry.project.clone(), entry.author.clone(), entry.key.clone(), json)
+}

@@ -1,0 +1,81 @@
+//! Receive: what rings here, from this node or another, and what the feed's verdict asks for.
+
+use std::sync::Arc;
+
+use antiphon_core::{BrokerState, Channel, Inbox};
+use antiphon_hub::{Delivery, Feed, Verdict};
+use antiphon_protocol::{Envelope, Parcel};
+use bytes::Bytes;
+
+use crate::Node;
+
+impl Node {
+    /// Offers a delivery to its feed and acts on the verdict.
+    pub(crate) fn judge(&self, feed: &Arc<Feed>, revision: u64, delivery: Delivery) {
+        let is_signal = delivery.position.is_none();
+        match feed.offer(revision, delivery) {
+            Verdict::Next | Verdict::Seen => {}
+            // A signal's audience was brought up before it was judged, or is by whoever parked it.
+            Verdict::Stale if is_signal => {}
+            Verdict::Gap | Verdict::Stale | Verdict::Fork => self.repair(feed),
+        }
+    }
+
+    fn receive(&self, parcel: Parcel) {
+        match parcel {
+            Parcel::Entry { topic, position, revision, author, project, key, json, .. } => {
+                let Some(feed) = self.hub.feed(&topic) else { return };
+                let delivery = Delivery::entry(position, project, author, key, &json);
+                self.judge(&feed, revision, delivery);
+            }
+            Parcel::Head { topic, position } => {
+                let Some(feed) = self.hub.feed(&topic) else { return };
+                if feed.high() != Some(position) {
+                    self.repair(&feed);
+                }
+            }
+            Parcel::Signal { topic, revision, project, json } => {
+                let Some(feed) = self.hub.feed(&topic) else { return };
+                let delivery = Delivery::signal(project, &json);
+                if feed.audience().revision() >= revision {
+                    self.judge(&feed, revision, delivery);
+                } else {
+                    self.park(feed, revision, delivery);
+                }
+            }
+            Parcel::Control(control) => self.control(control),
+        }
+    }
+}
+
+impl Inbox for Node {
+    fn received(&self, bytes: Bytes) {
+        match Envelope::open(&bytes, &self.secret) {
+            Ok(envelope) if envelope.origin == self.id => {}
+            Ok(envelope) => self.receive(envelope.parcel),
+            Err(error) => {
+                if self.metrics.envelopes_refused.inc() == 0 {
+                    tracing::warn!(%error, "dropped what came over the broker; later ones are only counted");
+                }
+            }
+        }
+    }
+
+    fn confirmed(&self, channel: &Channel) {
+        // What was posted before may have been missed.
+        if let Channel::Topic(topic) = channel
+            && let Some(feed) = self.hub.feed(topic)
+        {
+            self.repair(&feed);
+        }
+    }
+
+    fn state(&self, state: BrokerState) {
+        match state {
+            BrokerState::Up => tracing::info!("the broker is there"),
+            BrokerState::Down => {
+                tracing::warn!("the broker is away: entries of other nodes come with the next tick")
+            }
+        }
+    }
+}

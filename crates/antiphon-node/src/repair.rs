@@ -1,0 +1,109 @@
+//! Repair: what a feed misses is read from the store, by one reader for each topic.
+
+use std::{collections::HashMap, sync::Arc};
+
+use antiphon_core::SeamError;
+use antiphon_hub::{Feed, Verdict};
+use antiphon_protocol::{Topic, encode_message};
+use parking_lot::Mutex;
+
+use crate::{Node, publish::entry_delivery};
+
+/// The topics that are being read; true: once more after that.
+#[derive(Default)]
+pub(crate) struct Repairs(Mutex<HashMap<Topic, bool>>);
+
+impl Repairs {
+    /// True if the caller has to read; else whoever reads will read once more.
+    fn begin(&self, topic: &Topic) -> bool {
+        let mut running = self.0.lock();
+        match running.get_mut(topic) {
+            Some(again) => {
+                *again = true;
+                false
+            }
+            None => {
+                running.insert(topic.clone(), false);
+                true
+            }
+        }
+    }
+
+    /// True if it has to be read once more.
+    fn end(&self, topic: &Topic) -> bool {
+        let mut running = self.0.lock();
+        match running.get_mut(topic) {
+            Some(again) if *again => {
+                *again = false;
+                true
+            }
+            _ => {
+                running.remove(topic);
+                false
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Reads what this feed misses, soon.
+    pub(crate) fn repair(&self, feed: &Arc<Feed>) {
+        let Some(node) = self.asks.node() else { return };
+        if !self.repairs.begin(feed.topic()) {
+            return;
+        }
+        let feed = feed.clone();
+        self.tasks.spawn_until_end(async move {
+            loop {
+                node.metrics.repairs.inc();
+                if let Err(error) = node.read_missing(&feed).await {
+                    tracing::warn!(%error, "a gap stays until the next tick");
+                }
+                if !node.repairs.end(feed.topic()) {
+                    break;
+                }
+            }
+        });
+    }
+
+    async fn read_missing(&self, feed: &Arc<Feed>) -> Result<(), SeamError> {
+        loop {
+            // A feed that has not begun yet is begun by its first subscriber.
+            let Some(high) = feed.high() else { return Ok(()) };
+            let limits = &self.limits;
+            let read =
+                self.engines.store.read(feed.topic(), high.offset, limits.page_entries, limits.page_bytes);
+            let entries = self.timed("the store", read).await?;
+            let Some(revision) = entries.iter().map(|entry| entry.revision).max() else {
+                return self.verify(feed).await;
+            };
+            self.audience_at(feed.topic().tenant(), revision).await?;
+            for entry in &entries {
+                let json = encode_message(entry);
+                match feed.offer(entry.revision, entry_delivery(entry, &json)) {
+                    Verdict::Next | Verdict::Seen => {}
+                    Verdict::Stale => break,
+                    Verdict::Gap | Verdict::Fork => return self.verify(feed).await,
+                }
+            }
+        }
+    }
+
+    /// Compares what was delivered with the log; where it is another log now, the feed starts anew and its subscribers are told.
+    async fn verify(&self, feed: &Arc<Feed>) -> Result<(), SeamError> {
+        let Some(high) = feed.high() else { return Ok(()) };
+        let locate = self.engines.store.locate(feed.topic(), Some(high.offset));
+        let located = self.timed("the store", locate).await?;
+        let is_same = located.head.position.epoch == high.epoch && located.link == Some(high.link);
+        if !is_same && feed.high() == Some(high) {
+            tracing::error!(
+                tenant = %feed.topic().tenant(),
+                delivered = high.offset,
+                head = located.head.position.offset,
+                "the log is not the one that was delivered: its subscribers are reset"
+            );
+            feed.restart(located.head.position);
+        }
+        Ok(())
+    }
+}

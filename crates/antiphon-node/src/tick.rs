@@ -1,0 +1,93 @@
+//! The tick: the net below the bell. One query compares the heads of all local topics with what was delivered, one the
+//! revisions of all local tenants with what is held; without a broker this is how a node hears of the others.
+
+use std::{sync::Arc, time::Duration};
+
+use antiphon_core::{Channel, SeamError};
+use antiphon_protocol::{TopicKind, now_ms};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::Node;
+
+/// Topics of one query.
+const TOPICS_MAX: usize = 5_000;
+/// How often what is too old is removed from the store.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+
+impl Node {
+    pub(crate) async fn run_ticks(self: Arc<Self>) {
+        let mut every = interval(self.limits.tick);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            if let Err(error) = self.tick().await {
+                tracing::warn!(%error, "a tick failed");
+            }
+            self.hub.sweep(self.limits.linger, |topic| {
+                self.engines.broker.ignore(&Channel::Topic(topic.clone()));
+                if let Some(plain) = &self.engines.plain
+                    && topic.kind() == TopicKind::Tenant
+                {
+                    plain.ignore_plain(topic.tenant());
+                }
+            });
+            self.audiences.sweep();
+        }
+    }
+
+    async fn tick(&self) -> Result<(), SeamError> {
+        let tenants = self.audiences.tenants();
+        if tenants.is_empty() {
+            return self.timed("the store", self.engines.store.ping()).await;
+        }
+        let revisions = self.timed("the directory", self.engines.directory.revisions(&tenants)).await?;
+        for (tenant, revision) in tenants.iter().zip(revisions) {
+            self.audience_at(tenant, revision).await?;
+        }
+        let feeds = self.hub.feeds();
+        for feeds in feeds.chunks(TOPICS_MAX) {
+            let topics: Vec<_> = feeds.iter().map(|feed| feed.topic().clone()).collect();
+            let heads = self.timed("the store", self.engines.store.heads(&topics)).await?;
+            for (feed, head) in feeds.iter().zip(heads) {
+                feed.age();
+                // Entries that were appended meanwhile may have been delivered already: then there is nothing to read.
+                let is_behind = feed.high().is_some_and(|high| {
+                    high.offset < head.offset
+                        || high.epoch != head.epoch
+                        || (high.offset == head.offset && high != head)
+                });
+                let is_cut = feed.high().is_some_and(|high| high.offset > head.offset);
+                if is_behind || is_cut {
+                    self.repair(feed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn run_retention(self: Arc<Self>) {
+        let Some(keep) = self.limits.retention else { return };
+        let mut every = interval(RETENTION_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            every.tick().await;
+            loop {
+                let trim = self.engines.store.trim(now_ms().saturating_sub(keep_ms));
+                match self.timed("the store", trim).await {
+                    Ok(0) => break,
+                    Ok(removed) => tracing::debug!(removed, "entries past the retention are gone"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the retention goes on later");
+                        break;
+                    }
+                }
+            }
+            if let Some(tokens) = &self.engines.tokens
+                && let Err(error) = self.timed("the tokens", tokens.sweep_tokens(now_ms())).await
+            {
+                tracing::warn!(%error, "ended tokens are removed later");
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Answers of the node, and the frames that they become.
+
+use std::sync::Arc;
+
+use antiphon_core::{AuthError, HistoryPage};
+use antiphon_node::{Caller, Node, Published, Subscribed};
+use antiphon_protocol::{
+    Entry, PresentUser, Refusal, ServerFrame, SubscribedTopic, SystemEntry, Topic, TopicName, UserId,
+    encode_message, message_with_key,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    Act, Session,
+    drive::{Asked, Wait},
+};
+
+/// What the node says to an operation.
+pub enum Answer {
+    /// To a token.
+    Authenticated(Result<Arc<Caller>, AuthError>),
+    /// To SUBSCRIBE, topic by topic.
+    Subscribed(Vec<(Topic, Result<Subscribed, Refusal>)>),
+    /// To HISTORY.
+    History(Result<HistoryPage, Refusal>),
+    /// To PRESENCE.
+    Presence(Result<Vec<PresentUser>, Refusal>),
+    /// To the publish or signal with this number.
+    Published(u64, Published),
+}
+
+impl Session {
+    /// The node has answered.
+    pub fn answer(&mut self, node: &Node, answer: Answer, now_ms: i64, acts: &mut Vec<Act>) {
+        if self.is_closed {
+            return;
+        }
+        let answer = match answer {
+            Answer::Published(number, published) => {
+                return self.published(node, number, published, now_ms, acts);
+            }
+            answer => answer,
+        };
+        let Wait::Answer(asked) = std::mem::replace(&mut self.wait, Wait::Nothing) else { return };
+        match (*asked, answer) {
+            (Asked::Token(frame, tag), Answer::Authenticated(checked)) => {
+                self.token_checked(node, frame, tag, checked, now_ms, acts);
+            }
+            (Asked::Subscribe(reference, before), Answer::Subscribed(topics)) => {
+                self.subscribed(node, reference.as_deref(), before, topics, acts);
+            }
+            (Asked::History(reference, topic), Answer::History(page)) => match page {
+                Ok(page) => self.send_history(reference.as_deref(), &topic, &page, acts),
+                Err(refusal) => self.refuse(reference.as_deref(), Some(&topic), refusal, acts),
+            },
+            (Asked::Presence(reference, topic), Answer::Presence(users)) => match users {
+                Ok(users) => {
+                    let users: Vec<UserId> = users.into_iter().map(|user| user.id).collect();
+                    let frame = ServerFrame::Presence {
+                        reference: reference.as_deref(),
+                        topic: &topic,
+                        users: &users,
+                    };
+                    acts.push(Act::Send(frame.encode()));
+                }
+                Err(refusal) => self.refuse(reference.as_deref(), Some(&topic), refusal, acts),
+            },
+            _ => debug_assert!(false, "an answer fits its operation"),
+        }
+        self.go_on(node, now_ms, acts);
+    }
+
+    fn subscribed(
+        &mut self,
+        node: &Node,
+        reference: Option<&str>,
+        before: Vec<(TopicName, antiphon_protocol::Position)>,
+        topics: Vec<(Topic, Result<Subscribed, Refusal>)>,
+        acts: &mut Vec<Act>,
+    ) {
+        let Some(caller) = self.caller.clone() else { return };
+        let same = |(name, position)| (name, SubscribedTopic::Subscribed { position, recovered: false });
+        let mut outcomes: Vec<(TopicName, SubscribedTopic)> = before.into_iter().map(same).collect();
+        let (mut resets, mut joins, mut first_refusal) = (Vec::new(), Vec::new(), None);
+        for (topic, outcome) in topics {
+            let name = topic.name().clone();
+            // The right to it may have ended since it was checked: whoever is told of that knows only topics held here.
+            match outcome
+                .and_then(|one| node.may_stay(&caller, &topic).then_some(one).ok_or_else(Refusal::forbidden))
+            {
+                Ok(subscribed) => {
+                    let Subscribed { from, recovered, reset, .. } = subscribed;
+                    outcomes.push((name.clone(), SubscribedTopic::Subscribed { position: from, recovered }));
+                    if let Some(reason) = reset {
+                        resets.push(ServerFrame::Reset { topic: &name, reason, position: from }.encode());
+                    }
+                    self.topics.0.push((topic, None));
+                    joins.push(Act::Join(subscribed.subscription, from));
+                }
+                Err(refusal) => {
+                    first_refusal.get_or_insert_with(|| (name.clone(), refusal.clone()));
+                    outcomes.push((name, SubscribedTopic::Refused { error: refusal.into() }));
+                }
+            }
+        }
+        let all_refused =
+            outcomes.iter().all(|(_, outcome)| matches!(outcome, SubscribedTopic::Refused { .. }));
+        if let (true, Some((name, refusal))) = (all_refused, first_refusal) {
+            return self.refuse(reference, Some(&name), refusal, acts);
+        }
+        let frame = ServerFrame::SubscriptionSuccessful {
+            reference,
+            text: caller.tenant(),
+            user_id: &caller.identity.user,
+            expires_at: caller.identity.expires_at,
+            keep_alive_ms: node.limits().keep_alive.as_millis() as u64,
+            topics: &outcomes,
+            entry: SystemEntry::fresh(),
+        };
+        acts.push(Act::Send(frame.encode()));
+        acts.extend(resets.into_iter().map(Act::Send));
+        acts.extend(joins);
+    }
+
+    fn send_history(
+        &self,
+        reference: Option<&str>,
+        topic: &TopicName,
+        page: &HistoryPage,
+        acts: &mut Vec<Act>,
+    ) {
+        let user = self.caller.as_ref().map(|caller| &caller.identity.user);
+        let entries = page.entries.iter().map(|entry| as_seen_by(entry, user)).collect();
+        let frame = ServerFrame::History { reference, topic, entries, more: page.more };
+        acts.push(Act::Send(frame.encode()));
+    }
+
+    pub(crate) fn refuse(
+        &self,
+        reference: Option<&str>,
+        topic: Option<&TopicName>,
+        refusal: Refusal,
+        acts: &mut Vec<Act>,
+    ) {
+        let frame = ServerFrame::Error { reference, topic, refusal: refusal.into() };
+        acts.push(Act::Send(frame.encode()));
+    }
+}
+
+/// A MESSAGE frame as this user sees it: with the key where it is the author.
+fn as_seen_by(entry: &Entry, user: Option<&UserId>) -> Box<RawValue> {
+    let mut json = encode_message(entry);
+    if let Some(key) = &entry.key
+        && entry.author.is_some()
+        && entry.author.as_ref() == user
+    {
+        json = message_with_key(&json, key);
+    }
+    let text = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(text).expect("a MESSAGE frame is JSON")
+}

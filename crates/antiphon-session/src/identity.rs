@@ -1,0 +1,133 @@
+//! Who speaks: the token that the first frame has to show, later ones that renew it, and their ends.
+
+use std::sync::Arc;
+
+use antiphon_core::AuthError;
+use antiphon_node::{Caller, EndReason, Node};
+use antiphon_protocol::{CloseCode, CommandFrame, Refusal, ServerFrame, SystemEntry, TerminateReason};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Act, Operation, Place, Session,
+    drive::{Asked, Wait},
+};
+
+/// Says which token was shown without keeping it.
+fn tag(token: &str) -> [u8; 16] {
+    let digest = Sha256::digest(token);
+    let mut tag = [0; 16];
+    tag.copy_from_slice(&digest[..16]);
+    tag
+}
+
+impl Session {
+    /// Carries a frame out once its identity is known.
+    pub(crate) fn identify(
+        &mut self,
+        node: &Node,
+        mut frame: CommandFrame,
+        now_ms: i64,
+        place: &impl Place,
+        acts: &mut Vec<Act>,
+    ) {
+        let shown = frame.token.as_deref().map(tag);
+        match (&self.caller, shown) {
+            (None, None) => self.terminate(TerminateReason::NoTokenProvided, acts),
+            (Some(caller), None) => {
+                if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
+                    return self.terminate(TerminateReason::TokenExpired, acts);
+                }
+                self.carry_out(node, frame, place, acts);
+            }
+            (Some(caller), Some(shown)) if shown == self.token_tag => {
+                if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
+                    return self.terminate(TerminateReason::InvalidToken, acts);
+                }
+                self.carry_out(node, frame, place, acts);
+            }
+            (_, Some(shown)) => {
+                if !self.in_flight.is_empty() {
+                    self.held = Some(Box::new(frame));
+                    return;
+                }
+                let token = frame.token.take().unwrap_or_default();
+                self.wait = Wait::Answer(Box::new(Asked::Token(frame, shown)));
+                acts.push(Act::Operate(Operation::Authenticate(token)));
+            }
+        }
+    }
+
+    pub(crate) fn token_checked(
+        &mut self,
+        node: &Node,
+        frame: CommandFrame,
+        shown: [u8; 16],
+        checked: Result<Arc<Caller>, AuthError>,
+        now_ms: i64,
+        acts: &mut Vec<Act>,
+    ) {
+        let caller = match checked {
+            Ok(caller) => caller,
+            Err(AuthError::Invalid(reason)) => {
+                tracing::warn!(reason, "a socket message shows no valid token");
+                return self.terminate(TerminateReason::InvalidToken, acts);
+            }
+            Err(AuthError::Seam(error)) => {
+                tracing::warn!(%error, "a token could not be checked");
+                return self.refuse(frame.reference.as_deref(), None, Refusal::unavailable(1000), acts);
+            }
+        };
+        let is_other = self.caller.as_ref().is_some_and(|held| {
+            held.identity.tenant != caller.identity.tenant || held.identity.user != caller.identity.user
+        });
+        let is_over = caller.identity.expires_at.is_some_and(|ends| ends <= now_ms);
+        if is_other || is_over || caller.is_revoked() {
+            return self.terminate(TerminateReason::InvalidToken, acts);
+        }
+        if self.caller.is_none() {
+            acts.push(Act::Identified);
+        }
+        (self.caller, self.token_tag, self.opening) = (Some(caller), shown, None);
+        self.carry_out(node, frame, &crate::command::AtFirst, acts);
+    }
+
+    pub(crate) fn terminate(&mut self, reason: TerminateReason, acts: &mut Vec<Act>) {
+        if reason == TerminateReason::NoTokenProvided {
+            let opening = self.opening.as_deref();
+            tracing::warn!(
+                agent = ?opening.and_then(|opening| opening.user_agent.as_deref()),
+                forwarded_for = ?opening.and_then(|opening| opening.forwarded_for.as_deref()),
+                address = ?opening.and_then(|opening| opening.address),
+                "no token was provided"
+            );
+        }
+        acts.push(Act::Send(
+            ServerFrame::TerminateConnection { text: reason, entry: SystemEntry::fresh() }.encode(),
+        ));
+        acts.push(Act::Close(CloseCode::Terminated, EndReason::Terminated));
+        self.is_closed = true;
+    }
+
+    /// Time has passed: what has ended by it? Returns when to ask again (ms), if ever.
+    pub fn tick(&mut self, node: &Node, now_ms: i64, acts: &mut Vec<Act>) -> Option<i64> {
+        if self.is_closed {
+            return None;
+        }
+        match &self.caller {
+            None => {
+                let until = self.opened_ms + node.limits().first_token_timeout.as_millis() as i64;
+                if now_ms >= until {
+                    self.terminate(TerminateReason::NoTokenProvided, acts);
+                }
+                Some(until)
+            }
+            Some(caller) => {
+                let ends = caller.identity.expires_at?;
+                if now_ms >= ends {
+                    self.terminate(TerminateReason::TokenExpired, acts);
+                }
+                Some(ends)
+            }
+        }
+    }
+}
