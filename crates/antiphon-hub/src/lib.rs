@@ -20,4 +20,4 @@ pub use feed::{Feed, Start, Verdict};
 pub use hub::{Hub, RingBounds, Subscription};
 pub use mailbox::{Mailbox, Wake};
 pub use pass::{Outlets, Taken};
-pub use shard::{Shard, SubscriberKey};
+pub use shard::{ChangesFirst, Shard, SubscriberKey};

@@ -14,6 +14,10 @@ pub struct SubscriberKey {
     subscriber: usize,
 }
 
+/// Members have changed since: they have to be looked after, and then the pass be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangesFirst;
+
 /// One shard's side of the hub.
 pub struct Shard {
     index: usize,
@@ -110,8 +114,8 @@ impl Shard {
         feed: &Arc<Feed>,
         outlets: &mut impl Outlets,
         fallen: &mut Vec<(usize, SubscriberKey)>,
-    ) -> Option<Instant> {
-        let topic = *self.by_feed.get(&identity(feed))?;
+    ) -> Result<Option<Instant>, ChangesFirst> {
+        let Some(&topic) = self.by_feed.get(&identity(feed)) else { return Ok(None) };
         let mut oldest = None;
         let local = &mut self.topics[topic];
         // Subscribers at the same slot share their batches; most stand together at the head.
@@ -134,6 +138,11 @@ impl Shard {
                 }
                 continue;
             };
+            // Seen after the ring was read: an entry in it may have been sent after a change that has to count first.
+            if self.mailbox.has_changes() {
+                self.gathered.clear();
+                return Err(ChangesFirst);
+            }
             oldest = oldest.or(self.gathered.first().map(|first| first.since));
             let (mut rest, mut at) = (self.gathered.as_slice(), slot);
             while !rest.is_empty() {
@@ -148,7 +157,7 @@ impl Shard {
             }
         }
         self.gathered.clear();
-        oldest
+        Ok(oldest)
     }
 
     /// The subscribers of a feed here, with their connections.

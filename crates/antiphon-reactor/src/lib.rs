@@ -1,1 +1,17 @@
-//! Shards: threads with a poll, raw sockets, buffers and a timing wheel, driving sessions and the hub's pass.
+//! The shards: threads with a poll of their own, which own the raw sockets of upgraded connections. A shard reads what
+//! has come, lets sessions take their steps, and ends each turn with the hub's pass. No task, channel or queue for
+//! a connection; a panic in one session's step ends that session alone.
+
+mod connection;
+mod links;
+mod outlet;
+mod post;
+mod reactor;
+mod shard;
+mod socket;
+mod step;
+mod timer;
+
+pub use post::Accepted;
+pub use reactor::{Reactor, ReactorOptions};
+pub use socket::RawSocket;
