@@ -1,0 +1,173 @@
+//! What a feed and its pass promise.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use antiphon_hub::Verdict;
+use antiphon_protocol::UserId;
+use support::{House, at, entry, keyed_entry, state};
+
+#[test]
+fn a_feed_delivers_in_order_and_once() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    assert_eq!(feed.offer(1, entry(2, None)), Verdict::Gap);
+    assert_eq!(feed.offer(1, entry(1, None)), Verdict::Next);
+    assert_eq!(feed.offer(1, entry(1, None)), Verdict::Seen);
+    assert_eq!(feed.offer(1, entry(2, None)), Verdict::Next);
+    assert_eq!(feed.offer(1, entry(1, None)), Verdict::Seen);
+    house.pass();
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}"]);
+    assert_eq!(house.sockets.writes, 1, "what has gathered leaves in one write");
+}
+
+#[test]
+fn another_history_at_the_same_offset_is_a_fork() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 5);
+    let mut other = entry(5, None);
+    other.position = Some(antiphon_protocol::Position { link: antiphon_protocol::Link(1), ..at(5) });
+    assert_eq!(house.feed().offer(1, other), Verdict::Fork);
+}
+
+#[test]
+fn an_entry_waits_for_an_audience_as_new_as_its_stamp() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[("p", true)]), 0);
+    let feed = house.feed();
+    assert_eq!(feed.offer(2, entry(1, Some("p"))), Verdict::Stale);
+    house.pass();
+    assert!(house.sockets.frames(0).is_empty());
+    let ann = UserId::parse("ann").unwrap();
+    house.audience.update(2, vec![(ann, state(&[]))], |_| {});
+    assert_eq!(feed.offer(2, entry(1, Some("p"))), Verdict::Next);
+    house.pass();
+    assert!(house.sockets.frames(0).is_empty(), "no member any more");
+}
+
+#[test]
+fn each_audience_class_gets_what_is_meant_for_it() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[("p", true), ("q", true)]), 0);
+    house.subscribe(1, "bob", state(&[("p", false), ("q", true)]), 0);
+    house.subscribe(2, "cleo", state(&[]), 0);
+    let feed = house.feed();
+    for delivery in [entry(1, None), entry(2, Some("p")), entry(3, Some("q"))] {
+        assert_eq!(feed.offer(1, delivery), Verdict::Next);
+    }
+    house.pass();
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{3}"]);
+    assert_eq!(house.sockets.frames(1), ["{1}", "{3}"]);
+    assert_eq!(house.sockets.frames(2), ["{1}"]);
+}
+
+#[test]
+fn only_the_author_sees_the_key() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    house.subscribe(1, "bob", state(&[]), 0);
+    house.feed().offer(1, keyed_entry(1, "ann"));
+    house.pass();
+    assert_eq!(house.sockets.frames(0), [r#"{1,"key":"k"}"#]);
+    assert_eq!(house.sockets.frames(1), ["{1}"]);
+}
+
+#[test]
+fn a_blocked_connection_keeps_its_place_and_misses_nothing() {
+    let mut house = House::new(16);
+    let key = house.subscribe(0, "ann", state(&[]), 0);
+    house.subscribe(1, "bob", state(&[]), 0);
+    let feed = house.feed();
+    house.sockets.blocked = vec![0];
+    for offset in 1..=5 {
+        feed.offer(1, entry(offset, None));
+        house.pass();
+    }
+    assert_eq!(house.sockets.frames(1).len(), 5, "others are not held up");
+    house.sockets.blocked.clear();
+    assert!(!house.shard.go_on(key, &mut house.sockets));
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{3}", "{4}", "{5}"]);
+    feed.offer(1, entry(6, None));
+    house.pass();
+    assert_eq!(house.sockets.frames(0).len(), 6);
+}
+
+#[test]
+fn one_that_the_ring_has_passed_by_reads_the_log_and_comes_back() {
+    let mut house = House::new(4);
+    let key = house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    house.sockets.blocked = vec![0];
+    for offset in 1..=10 {
+        feed.offer(1, entry(offset, None));
+        house.pass();
+    }
+    house.sockets.blocked.clear();
+    assert!(house.shard.go_on(key, &mut house.sockets), "the ring has only the last four");
+    assert_eq!(house.shard.reads_log(key), Some(0));
+    let page: Vec<_> = (1..=8).map(|offset| std::sync::Arc::new(entry(offset, None))).collect();
+    assert!(house.shard.give_page(key, &page, 8, &mut house.sockets));
+    assert_eq!(house.shard.reads_log(key), None, "the ring covers the rest");
+    assert!(!house.shard.go_on(key, &mut house.sockets));
+    let all: Vec<String> = (1..=10).map(|offset| format!("{{{offset}}}")).collect();
+    assert_eq!(house.sockets.frames(0), all);
+}
+
+#[test]
+fn one_who_resumes_within_the_ring_reads_no_log() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    for offset in 1..=5 {
+        feed.offer(1, entry(offset, None));
+    }
+    house.pass();
+    let key = house.subscribe(1, "bob", state(&[]), 3);
+    assert!(!house.shard.go_on(key, &mut house.sockets));
+    assert_eq!(house.sockets.frames(1), ["{4}", "{5}"]);
+}
+
+#[test]
+fn a_filtered_client_is_told_its_position_once() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    house.feed().offer(1, entry(1, Some("p")));
+    house.pass();
+    let mut told = Vec::new();
+    house.shard.untold(|connection, _, position| told.push((connection, position.offset)));
+    house.shard.untold(|connection, _, position| told.push((connection, position.offset)));
+    assert_eq!(told, [(0, 1)]);
+}
+
+#[test]
+fn nothing_is_written_after_a_change_before_the_change_was_looked_after() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    let ann = UserId::parse("ann").unwrap();
+    let gone = antiphon_hub::MemberState::default();
+    let hub = house.hub.clone();
+    house.audience.update(2, vec![(ann, gone)], |member| hub.member_changed(&member));
+    feed.offer(2, entry(1, None));
+    let passed = house.shard.pass(&feed, &mut house.sockets, &mut house.fallen);
+    assert!(passed.is_err() && house.sockets.writes == 0);
+    let (members, _) = house.shard.mailbox().take_changes();
+    assert_eq!(members.len(), 1);
+    assert!(house.shard.pass(&feed, &mut house.sockets, &mut house.fallen).is_ok());
+    assert_eq!(house.sockets.writes, 0, "a deleted user gets nothing");
+}
+
+#[test]
+fn when_the_last_subscriber_has_gone_nothing_of_the_topic_stays() {
+    let mut house = House::new(16);
+    let key = house.subscribe(0, "ann", state(&[]), 0);
+    house.feed().offer(1, entry(1, None));
+    house.shard.remove(key);
+    house.logins.clear();
+    let mut ignored = Vec::new();
+    house.hub.sweep(std::time::Duration::ZERO, |topic| ignored.push(topic.clone()));
+    assert_eq!((house.hub.feed_count(), ignored.len(), house.audience.is_empty()), (0, 1, true));
+    house.pass();
+}
