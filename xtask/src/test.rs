@@ -18,7 +18,10 @@ pub struct Options {
     /// Install nothing.
     #[arg(long)]
     skip_setup: bool,
-    /// Arguments of `cargo test`, as a filter for names; then nothing but `cargo test` runs.
+    /// Test these packages alone; then nothing but `cargo test` runs.
+    #[arg(long, short)]
+    package: Vec<String>,
+    /// Further arguments of `cargo test`, as a filter for names; then nothing but `cargo test` runs.
     #[arg(last = true)]
     cargo: Vec<String>,
 }
@@ -37,11 +40,15 @@ pub fn run(root: &Path, options: &Options) -> Result<bool> {
     for what in &missing {
         println!("setup: {what} is missing; tests that need it are skipped");
     }
-    build(root)?;
+    let packages: Vec<&str> = match options.package.is_empty() {
+        true => vec!["--workspace"],
+        false => options.package.iter().flat_map(|package| ["--package", package]).collect(),
+    };
+    build(root, &packages)?;
     let ground = Ground::prepare(root, missing.is_empty())?;
 
-    let mut parts = vec![("cargo test".to_owned(), cargo_test(root, &ground, &options.cargo)?)];
-    if options.cargo.is_empty() {
+    let mut parts = vec![("cargo test".to_owned(), cargo_test(root, &ground, &packages, &options.cargo)?)];
+    if options.cargo.is_empty() && options.package.is_empty() {
         for folder in setup::NPM_FOLDERS {
             parts.extend(node_test(root, &ground, folder)?.map(|tally| ((*folder).to_owned(), tally)));
         }
@@ -78,10 +85,10 @@ fn report(parts: &[(String, Tally)]) -> bool {
 }
 
 /// Builds the server and all tests in one go: with the same features, so that nothing is built twice.
-fn build(root: &Path) -> Result<()> {
-    let status = cargo(root).args(["build", "--workspace", "--bins", "--tests"]).status()?;
+fn build(root: &Path, packages: &[&str]) -> Result<()> {
+    let status = cargo(root).arg("build").args(packages).args(["--bins", "--tests"]).status()?;
     if !status.success() {
-        bail!("the workspace does not build");
+        bail!("it does not build");
     }
     Ok(())
 }
@@ -114,10 +121,10 @@ fn there<T>(started: Result<T, StartError>) -> Result<Option<T>> {
     }
 }
 
-fn cargo_test(root: &Path, ground: &Ground, further: &[String]) -> Result<Tally> {
+fn cargo_test(root: &Path, ground: &Ground, packages: &[&str], further: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut command = cargo(root);
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(further);
+    command.arg("test").args(packages).arg("--no-fail-fast").args(further);
     ground.tell(&mut command);
     let succeeded = stream::run(&mut command, |line| tally.cargo_line(line))?;
     tally.close(succeeded, "cargo test");
