@@ -1,0 +1,214 @@
+//! The log in memory.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use antiphon_core::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, SeamError, Store};
+use antiphon_protocol::{ClusterSecret, Draft, Entry, Head, Key, Position, Topic, UserId, now_ms};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+/// A store that forgets with its process, and can be made to fail.
+pub struct MemoryStore {
+    secret: ClusterSecret,
+    logs: Mutex<HashMap<Topic, Log>>,
+    is_down: AtomicBool,
+    queries: AtomicU64,
+}
+
+struct Log {
+    trimmed: Position,
+    entries: VecDeque<Entry>,
+    keys: HashMap<(Option<UserId>, Key), Uuid>,
+}
+
+impl Log {
+    fn head(&self) -> Position {
+        self.entries.back().map_or(self.trimmed, |entry| entry.position)
+    }
+
+    fn at(&self, offset: u64) -> Option<&Entry> {
+        let index = offset.checked_sub(self.trimmed.offset + 1)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(secret: ClusterSecret) -> Self {
+        Self { secret, logs: Mutex::default(), is_down: AtomicBool::new(false), queries: AtomicU64::new(0) }
+    }
+
+    /// While down, everything fails as if the database were away.
+    pub fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// How many questions it was asked.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self) -> Result<(), SeamError> {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(SeamError::unavailable(
+                "the memory store",
+                "it was made to fail with secret-inner-cause",
+            ));
+        }
+        Ok(())
+    }
+
+    fn origin(&self, topic: &Topic) -> Position {
+        self.secret.origin(topic, self.secret.first_epoch(topic))
+    }
+
+    fn append_group(&self, logs: &mut HashMap<Topic, Log>, revision: u64, drafts: &[Draft]) -> GroupOutcome {
+        let mut fresh: HashMap<(&Topic, Option<&UserId>, &Key), &Draft> = HashMap::new();
+        for (index, draft) in drafts.iter().enumerate() {
+            let Some(key) = &draft.key else { continue };
+            let stored = logs.get(&draft.topic).and_then(|log| {
+                let id = log.keys.get(&(draft.author.clone(), key.clone()))?;
+                log.entries.iter().find(|entry| entry.id == *id)
+            });
+            let earlier = fresh.insert((&draft.topic, draft.author.as_ref(), key), draft);
+            let same = stored
+                .is_none_or(|entry| entry.content == draft.content && entry.project == draft.project())
+                && earlier.is_none_or(|one| one.content == draft.content && one.project() == draft.project());
+            if !same {
+                return Err(AppendRefusal::Conflict(index));
+            }
+        }
+        Ok(drafts.iter().map(|draft| self.append_one(logs, revision, draft)).collect())
+    }
+
+    fn append_one(&self, logs: &mut HashMap<Topic, Log>, revision: u64, draft: &Draft) -> Appended {
+        let log = logs.entry(draft.topic.clone()).or_insert_with(|| Log {
+            trimmed: self.origin(&draft.topic),
+            entries: VecDeque::new(),
+            keys: HashMap::new(),
+        });
+        let key = draft.key.clone().map(|key| (draft.author.clone(), key));
+        if let Some(id) = key.as_ref().and_then(|key| log.keys.get(key))
+            && let Some(entry) = log.entries.iter().find(|entry| entry.id == *id)
+        {
+            return Appended { entry: entry.clone(), duplicate: true };
+        }
+        let id = Uuid::now_v7();
+        let entry = Entry {
+            id,
+            topic: draft.topic.clone(),
+            position: self.secret.next(log.head(), &id, &draft.content),
+            author: draft.author.clone(),
+            project: draft.project(),
+            key: draft.key.clone(),
+            content: draft.content.clone(),
+            created_at: now_ms(),
+            revision,
+        };
+        log.entries.push_back(entry.clone());
+        log.keys.extend(key.map(|key| (key, id)));
+        Appended { entry, duplicate: false }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn append(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, SeamError> {
+        self.ask()?;
+        let mut logs = self.logs.lock();
+        Ok(groups.iter().map(|(revision, drafts)| self.append_group(&mut logs, *revision, drafts)).collect())
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        after: u64,
+        limit: u32,
+        max_bytes: usize,
+    ) -> Result<Vec<Entry>, SeamError> {
+        self.ask()?;
+        let logs = self.logs.lock();
+        let Some(log) = logs.get(topic) else { return Ok(Vec::new()) };
+        let skip = usize::try_from(after.saturating_sub(log.trimmed.offset)).unwrap_or(usize::MAX);
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for entry in log.entries.iter().skip(skip).take(limit as usize) {
+            bytes += entry.content.json().len();
+            if bytes > max_bytes && !page.is_empty() {
+                break;
+            }
+            page.push(entry.clone());
+        }
+        Ok(page)
+    }
+
+    async fn read_before(
+        &self,
+        topic: &Topic,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<HistoryPage, SeamError> {
+        self.ask()?;
+        let logs = self.logs.lock();
+        let Some(log) = logs.get(topic) else { return Ok(HistoryPage::default()) };
+        let older = log
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| before.is_none_or(|before| entry.position.offset < before));
+        let mut entries: Vec<Entry> = older.take(limit as usize + 1).cloned().collect();
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        entries.reverse();
+        Ok(HistoryPage { entries, more })
+    }
+
+    async fn entry(&self, topic: &Topic, id: Uuid) -> Result<Option<Entry>, SeamError> {
+        self.ask()?;
+        let logs = self.logs.lock();
+        Ok(logs.get(topic).and_then(|log| log.entries.iter().find(|entry| entry.id == id)).cloned())
+    }
+
+    async fn locate(&self, topic: &Topic, at: Option<u64>) -> Result<Located, SeamError> {
+        self.ask()?;
+        let logs = self.logs.lock();
+        let (head, trimmed) = logs
+            .get(topic)
+            .map_or_else(|| (self.origin(topic), self.origin(topic)), |log| (log.head(), log.trimmed));
+        let link = at.and_then(|at| {
+            let entry = logs.get(topic).and_then(|log| log.at(at)).map(|entry| entry.position);
+            entry.or((at == trimmed.offset).then_some(trimmed)).map(|position| position.link)
+        });
+        Ok(Located { head: Head { position: head, trimmed: trimmed.offset }, link })
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<Position>, SeamError> {
+        self.ask()?;
+        let logs = self.logs.lock();
+        Ok(topics.iter().map(|topic| logs.get(topic).map_or_else(|| self.origin(topic), Log::head)).collect())
+    }
+
+    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError> {
+        self.ask()?;
+        let mut removed = 0;
+        for log in self.logs.lock().values_mut() {
+            while log.entries.front().is_some_and(|entry| entry.created_at < before_ms) {
+                let Some(gone) = log.entries.pop_front() else { break };
+                log.trimmed = gone.position;
+                if let Some(key) = gone.key {
+                    log.keys.remove(&(gone.author, key));
+                }
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn ping(&self) -> Result<(), SeamError> {
+        self.ask()
+    }
+}
