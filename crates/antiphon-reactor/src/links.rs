@@ -29,6 +29,8 @@ pub(crate) struct Links {
     pub connections: Slab<Connection>,
     /// What has ended in this turn, and why.
     pub ended: Vec<(usize, EndReason)>,
+    /// What has said goodbye in this turn.
+    pub goodbyes: Vec<usize>,
     /// Connections that gather over several topics, for one write at the pass's end.
     pub corked: Vec<usize>,
     pub is_corking: bool,
@@ -95,14 +97,9 @@ impl Links {
         if !connection.outlet.is_blocked() {
             connection.outlet.socket.shutdown_write();
         }
-        self.said_goodbye(index, reason);
-    }
-
-    /// Counted with the reason it had when it said goodbye, whatever ends the socket.
-    fn said_goodbye(&mut self, index: usize, reason: EndReason) {
-        if let Some(connection) = self.connections.get_mut(index) {
-            connection.reason = Some(reason);
-        }
+        // Counted with the reason it had when it said goodbye, whatever ends the socket.
+        connection.reason = Some(reason);
+        self.goodbyes.push(index);
     }
 
     /// The connection is over: it is taken out at the end of this turn.

@@ -72,6 +72,7 @@ impl ShardThread {
             letters,
             connections: Slab::new(),
             ended: Vec::new(),
+            goodbyes: Vec::new(),
             corked: Vec::new(),
             is_corking: false,
             half_open,
@@ -574,6 +575,9 @@ impl ShardThread {
 
     /// Takes what has ended out of every map.
     fn bury(&mut self) {
+        for index in std::mem::take(&mut self.links.goodbyes) {
+            self.arm(index, Instant::now() + GOODBYE);
+        }
         for (index, reason) in std::mem::take(&mut self.links.ended) {
             if !self.links.connections.contains(index) {
                 continue;
