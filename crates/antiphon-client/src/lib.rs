@@ -1,1 +1,51 @@
 //! The Rust client: connect, subscribe, publish, reconnect with backoff, resume.
+//!
+//! A [`Client`] is a handle to one connection that comes back by itself. What it subscribed to goes on from where
+//! it was, at whichever node answers; what was published twice because an answer got lost is stored once.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), antiphon_client::Error> {
+//! use antiphon_client::{Client, Draft, Event};
+//!
+//! let client = Client::builder("ws://127.0.0.1:8080").token("a token").connect().await?;
+//! let mut news = client.subscribe(["news"]).await?;
+//! client.publish(Draft::text("hello").topic("news")).await?;
+//! while let Some(event) = news.next().await {
+//!     if let Event::Message(message) = event {
+//!         println!("{:?}, position {}", message.content, message.position);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The walk of a frame: [`Client`] makes an ask of it, the driver writes it to the line and keeps it until it is
+//! answered; what the server says is read into `Says`, dropped if seen before, and handed to its
+//! [`Subscription`]. [`Raw`] is a bare connection beside all that, for tests.
+
+mod address;
+mod ask;
+mod backoff;
+mod builder;
+mod client;
+mod dial;
+mod driver;
+mod error;
+mod event;
+mod interest;
+mod ledger;
+mod line;
+mod raw;
+mod says;
+mod subscription;
+mod token;
+
+pub use antiphon_protocol::{ErrorCode, Refusal, TerminateReason};
+pub use ask::{Draft, HistoryPage};
+pub use backoff::Backoff;
+pub use builder::ClientBuilder;
+pub use client::{Accepted, Client};
+pub use error::Error;
+pub use event::{Content, EntryInfo, Event, Message, Signal};
+pub use raw::{Raw, Received};
+pub use subscription::{Start, Subscription};

@@ -1,0 +1,133 @@
+//! When a client comes back with another token, and when it does not come back at all.
+
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use antiphon_client::{ClientBuilder, Draft, Error, Event, TerminateReason};
+use serde_json::json;
+use support::{FakeNode, Peer, next, subscribe};
+
+async fn terminate(mut peer: Peer, reason: &str) {
+    peer.say(json!({"type": "TERMINATE_CONNECTION", "text": reason, "entry": {"id": "x"}})).await;
+    peer.close(4401).await;
+}
+
+/// Gives t1, t2, ... up to the last, which it gives again and again.
+fn counting(builder: ClientBuilder, last: usize) -> ClientBuilder {
+    let given = Arc::new(AtomicUsize::new(0));
+    builder.token_source(move || {
+        let n = (given.fetch_add(1, Ordering::SeqCst) + 1).min(last);
+        async move { Ok::<_, std::io::Error>(format!("t{n}")) }
+    })
+}
+
+#[tokio::test]
+async fn a_terminated_client_does_not_come_back() {
+    for (reason, known) in [
+        ("TOKEN_REVOKED", Some(TerminateReason::TokenRevoked)),
+        ("INVALID_TOKEN", Some(TerminateReason::InvalidToken)),
+        ("TOKEN_EXPIRED", Some(TerminateReason::TokenExpired)),
+        ("NEW_REASON", None),
+    ] {
+        let node = FakeNode::start().await;
+        let (client, mut peer) = node.connect(node.builder()).await;
+        let mut news = subscribe(&client, &mut peer, &["news"]).await;
+        terminate(peer, reason).await;
+        let ended = next(&mut news).await;
+        assert!(matches!(ended, Some(Event::Terminated { reason }) if reason == known), "{reason}");
+        assert!(next(&mut news).await.is_none());
+        let refused = client.publish(Draft::text("late")).await;
+        assert!(matches!(refused, Err(Error::Terminated { reason }) if reason == known));
+        assert!(!node.is_called(), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_close_with_4401_alone_is_final_too() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(node.builder()).await;
+    let mut news = subscribe(&client, &mut peer, &["news"]).await;
+    peer.close(4401).await;
+    assert!(matches!(next(&mut news).await, Some(Event::Terminated { reason: None })));
+    assert!(!node.is_called());
+}
+
+#[tokio::test]
+async fn every_other_close_is_worth_a_reconnect() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(node.builder()).await;
+    let mut news = subscribe(&client, &mut peer, &["news"]).await;
+    for code in [1000, 1002, 1009, 1012, 4008, 4029] {
+        peer.close(code).await;
+        peer = node.accept().await;
+        peer.subscribe().await;
+        assert!(matches!(next(&mut news).await, Some(Event::Disconnected { code: Some(of) }) if of == code));
+        assert!(matches!(next(&mut news).await, Some(Event::Reconnected { .. })));
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_from_its_source() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(counting(node.builder(), 99)).await;
+    assert_eq!(peer.token, "t1");
+    let _news = subscribe(&client, &mut peer, &["news"]).await;
+    terminate(peer, "TOKEN_EXPIRED").await;
+    let mut peer = node.accept().await;
+    assert_eq!(peer.token, "t2");
+    peer.subscribe().await;
+}
+
+#[tokio::test]
+async fn a_source_that_gives_the_expired_token_again_ends_the_client() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(counting(node.builder(), 1)).await;
+    let mut news = subscribe(&client, &mut peer, &["news"]).await;
+    terminate(peer, "TOKEN_EXPIRED").await;
+    assert!(matches!(next(&mut news).await, Some(Event::Disconnected { code: Some(4401) })));
+    let ended = next(&mut news).await;
+    assert!(matches!(ended, Some(Event::Terminated { reason: Some(TerminateReason::TokenExpired) })));
+    assert!(!node.is_called());
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_ends_the_client() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(counting(node.builder(), 99)).await;
+    let mut news = subscribe(&client, &mut peer, &["news"]).await;
+    terminate(peer, "TOKEN_EXPIRED").await;
+    terminate(node.accept_silently().await, "TOKEN_EXPIRED").await;
+    assert!(matches!(next(&mut news).await, Some(Event::Disconnected { .. })));
+    assert!(matches!(next(&mut news).await, Some(Event::Terminated { .. })));
+    assert!(!node.is_called());
+}
+
+#[tokio::test]
+async fn connecting_with_a_wrong_token_says_so() {
+    let node = FakeNode::start().await;
+    let refused = async { terminate(node.accept_silently().await, "INVALID_TOKEN").await };
+    let (connected, ()) = tokio::join!(node.builder().connect(), refused);
+    let reason = Some(TerminateReason::InvalidToken);
+    assert!(matches!(connected, Err(Error::Terminated { reason: of }) if of == reason));
+}
+
+#[tokio::test]
+async fn a_node_that_can_not_check_the_token_now_is_asked_again_when_it_says() {
+    let node = FakeNode::start().await;
+    let (_client, peer) = node.connect(node.builder().backoff(support::never())).await;
+    drop(peer);
+    // The first way back would take for ever by backoff, were it not for a drain that sets the time.
+    let node = FakeNode::start().await;
+    let (_client, mut peer) = node.connect(node.builder().backoff(support::never())).await;
+    peer.say(json!({"type": "RECONNECT", "afterMs": 1})).await;
+    assert!(peer.ends().await);
+    let mut peer = node.accept_silently().await;
+    let ping = peer.hear("PING").await;
+    let later = json!({"type": "ERROR", "code": "UNAVAILABLE", "text": "later", "retryAfterMs": 1});
+    peer.answer(&ping, later).await;
+    node.accept().await;
+}
