@@ -12,7 +12,12 @@ use std::{
 use antiphon_protocol::{Position, Topic, UserId};
 use parking_lot::Mutex;
 
-use crate::{Delivery, Mailbox, TenantAudience, hub::RingBounds, ring::Ring};
+use crate::{
+    audience::TenantAudience,
+    delivery::Delivery,
+    mailbox::Mailbox,
+    ring::{Ring, RingBounds},
+};
 
 /// What is to be done with something that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +50,7 @@ pub struct Feed {
     bounds: RingBounds,
     /// One flag a shard: it has been told, and has not looked yet.
     dirty: Box<[AtomicBool]>,
-    mailboxes: Box<[Arc<Mailbox>]>,
+    mailboxes: Box<[Arc<Mailbox<Self>>]>,
     // Guards the order of delivery. Under it only a mailbox's lock is taken.
     state: Mutex<State>,
 }
@@ -64,7 +69,7 @@ impl Feed {
         topic: Topic,
         audience: Arc<TenantAudience>,
         bounds: RingBounds,
-        mailboxes: Box<[Arc<Mailbox>]>,
+        mailboxes: Box<[Arc<Mailbox<Self>>]>,
     ) -> Self {
         let dirty = mailboxes.iter().map(|_| AtomicBool::new(false)).collect();
         let state = State { shards: vec![0; mailboxes.len()], ..State::default() };

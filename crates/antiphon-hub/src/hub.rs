@@ -9,23 +9,17 @@ use std::{
 use antiphon_protocol::Topic;
 use parking_lot::{Mutex, RwLock};
 
-use crate::{Feed, Mailbox, Member, TenantAudience, Wake};
-
-/// The bounds of each topic's ring.
-#[derive(Debug, Clone, Copy)]
-pub struct RingBounds {
-    /// Deliveries.
-    pub entries: usize,
-    /// Their bytes.
-    pub bytes: usize,
-    /// How long they stay at most.
-    pub age: Duration,
-}
+use crate::{
+    audience::{Member, TenantAudience},
+    feed::Feed,
+    mailbox::{Mailbox, Wake},
+    ring::RingBounds,
+};
 
 /// The feeds of a node.
 pub struct Hub {
     bounds: RingBounds,
-    mailboxes: RwLock<Vec<Arc<Mailbox>>>,
+    mailboxes: RwLock<Vec<Arc<Mailbox<Feed>>>>,
     // Guards which topics have a feed; a feed's lock may be taken under it.
     feeds: RwLock<HashMap<Topic, Arc<Feed>>>,
     idle: Mutex<Vec<(Instant, Arc<Feed>)>>,
@@ -43,7 +37,7 @@ impl Hub {
     }
 
     /// Adds a shard, before the first feed; its number and its ear.
-    pub fn add_shard(&self, wake: Arc<dyn Wake>) -> (usize, Arc<Mailbox>) {
+    pub fn add_shard(&self, wake: Arc<dyn Wake>) -> (usize, Arc<Mailbox<Feed>>) {
         let mailbox = Arc::new(Mailbox::new(wake));
         let mut mailboxes = self.mailboxes.write();
         mailboxes.push(mailbox.clone());

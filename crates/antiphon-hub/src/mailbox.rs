@@ -7,7 +7,7 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use crate::{Feed, Member};
+use crate::audience::Member;
 
 /// Wakes a shard's thread.
 pub trait Wake: Send + Sync {
@@ -15,28 +15,28 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-/// A shard's ear.
-pub struct Mailbox {
+/// A shard's ear for feeds.
+pub struct Mailbox<F> {
     wake: Arc<dyn Wake>,
     rung: AtomicBool,
     noticed: AtomicBool,
     // Guards the lists; no other lock is taken under it.
-    mail: Mutex<Mail>,
+    mail: Mutex<Mail<F>>,
 }
 
-#[derive(Default)]
-struct Mail {
-    feeds: Vec<Arc<Feed>>,
+struct Mail<F> {
+    feeds: Vec<Arc<F>>,
     members: Vec<Arc<Member>>,
-    restarted: Vec<Arc<Feed>>,
+    restarted: Vec<Arc<F>>,
 }
 
-impl Mailbox {
+impl<F> Mailbox<F> {
     pub(crate) fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { wake, rung: AtomicBool::new(false), noticed: AtomicBool::new(false), mail: Mutex::default() }
+        let mail = Mail { feeds: Vec::new(), members: Vec::new(), restarted: Vec::new() };
+        Self { wake, rung: AtomicBool::new(false), noticed: AtomicBool::new(false), mail: Mutex::new(mail) }
     }
 
-    pub(crate) fn feed_is_dirty(&self, feed: Arc<Feed>) {
+    pub(crate) fn feed_is_dirty(&self, feed: Arc<F>) {
         self.mail.lock().feeds.push(feed);
         self.ring();
     }
@@ -47,7 +47,7 @@ impl Mailbox {
         self.ring();
     }
 
-    pub(crate) fn feed_restarted(&self, feed: Arc<Feed>) {
+    pub(crate) fn feed_restarted(&self, feed: Arc<F>) {
         self.mail.lock().restarted.push(feed);
         self.noticed.store(true, Ordering::Release);
         self.ring();
@@ -60,7 +60,7 @@ impl Mailbox {
     }
 
     /// The feeds with something new since the last call.
-    pub(crate) fn take_feeds(&self) -> Vec<Arc<Feed>> {
+    pub(crate) fn take_feeds(&self) -> Vec<Arc<F>> {
         self.rung.store(false, Ordering::Release);
         std::mem::take(&mut self.mail.lock().feeds)
     }
@@ -72,7 +72,7 @@ impl Mailbox {
     }
 
     /// The members that changed, and the feeds that started anew, since the last call.
-    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<Arc<Feed>>) {
+    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<Arc<F>>) {
         self.noticed.store(false, Ordering::Release);
         let mut mail = self.mail.lock();
         (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarted))

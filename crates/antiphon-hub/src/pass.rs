@@ -7,7 +7,7 @@ use antiphon_protocol::{Audience, ProjectId};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use crate::{Delivery, Member};
+use crate::{audience::Member, delivery::Delivery};
 
 /// The most projects that one batch may name: a bit each in a class.
 const PROJECTS_MAX: usize = 63;

@@ -1,11 +1,22 @@
 //! A topic's recent deliveries. A slot is a delivery's place in the ring and grows by one; an offset is an
 //! attribute that entries have and signals have not.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use antiphon_protocol::Position;
 
-use crate::{Delivery, hub::RingBounds};
+use crate::delivery::Delivery;
+
+/// The bounds of each topic's ring.
+#[derive(Debug, Clone, Copy)]
+pub struct RingBounds {
+    /// Deliveries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// How long they stay at most.
+    pub age: Duration,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Ring {

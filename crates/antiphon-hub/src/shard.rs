@@ -5,7 +5,13 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use antiphon_protocol::Position;
 use slab::Slab;
 
-use crate::{Delivery, Feed, Mailbox, Outlets, Start, Subscription, Taken, pass::Batch};
+use crate::{
+    delivery::Delivery,
+    feed::{Feed, Start},
+    hub::Subscription,
+    mailbox::Mailbox,
+    pass::{Batch, Outlets, Taken},
+};
 
 /// Names a subscriber of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +27,7 @@ pub struct ChangesFirst;
 /// One shard's side of the hub.
 pub struct Shard {
     index: usize,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Feed>>,
     topics: Slab<LocalTopic>,
     by_feed: HashMap<usize, usize>,
     gathered: Vec<Arc<Delivery>>,
@@ -58,12 +64,12 @@ fn identity(feed: &Arc<Feed>) -> usize {
 
 impl Shard {
     /// The shard with this number.
-    pub fn new(index: usize, mailbox: Arc<Mailbox>) -> Self {
+    pub fn new(index: usize, mailbox: Arc<Mailbox<Feed>>) -> Self {
         Self { index, mailbox, topics: Slab::new(), by_feed: HashMap::new(), gathered: Vec::new() }
     }
 
     /// Its ear.
-    pub fn mailbox(&self) -> &Arc<Mailbox> {
+    pub fn mailbox(&self) -> &Arc<Mailbox<Feed>> {
         &self.mailbox
     }
 

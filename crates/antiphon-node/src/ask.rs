@@ -1,45 +1,13 @@
 //! Questions to the other nodes: answers are gathered until all that are alive have answered, or the time is over.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
-};
-
 use antiphon_core::Channel;
 use antiphon_protocol::{Control, NodeId, Parcel};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::Node;
-
-/// One node's answer.
-pub(crate) enum Answer {
-    Users(Vec<antiphon_protocol::PresentUser>),
-    Connections(u64),
-}
-
-#[derive(Default)]
-pub(crate) struct Asks {
-    open: Mutex<HashMap<u64, mpsc::Sender<(NodeId, Answer)>>>,
-    node: OnceLock<Weak<Node>>,
-}
-
-impl Asks {
-    pub fn belongs_to(&self, node: &Arc<Node>) {
-        drop(self.node.set(Arc::downgrade(node)));
-    }
-
-    /// The node, for tasks that it starts.
-    pub fn node(&self) -> Option<Arc<Node>> {
-        self.node.get()?.upgrade()
-    }
-
-    pub fn answered(&self, ask: u64, from: NodeId, answer: Answer) {
-        if let Some(to) = self.open.lock().get(&ask) {
-            drop(to.try_send((from, answer)));
-        }
-    }
-}
+use crate::{
+    node::Node,
+    state::asks::{Answer, Asks},
+};
 
 /// Takes the question back when its asker is gone.
 struct Open<'a> {

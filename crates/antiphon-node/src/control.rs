@@ -3,7 +3,7 @@
 use antiphon_core::Channel;
 use antiphon_protocol::{Control, Parcel, TenantId, Topic};
 
-use crate::{Node, ask::Answer};
+use crate::{node::Node, state::asks::Answer};
 
 impl Node {
     pub(crate) fn tell_tenant_changed(&self, tenant: &TenantId, revision: u64) {
@@ -14,7 +14,7 @@ impl Node {
     pub(crate) fn control(&self, control: Control) {
         match control {
             Control::TenantChanged { tenant, revision } => {
-                let Some(node) = self.asks.node() else { return };
+                let Some(node) = self.me.upgrade() else { return };
                 let is_old =
                     self.audiences.held(&tenant).is_some_and(|held| held.audience.revision() < revision);
                 if is_old {

@@ -1,33 +1,10 @@
 //! How the node is: ready or not, and why.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use antiphon_core::{BrokerState, SeamError};
+use antiphon_core::BrokerState;
 
-use crate::Node;
-
-pub(crate) struct HealthState {
-    draining: AtomicBool,
-    database: AtomicBool,
-}
-
-impl Default for HealthState {
-    fn default() -> Self {
-        Self { draining: AtomicBool::new(false), database: AtomicBool::new(true) }
-    }
-}
-
-impl HealthState {
-    pub fn database_answered(&self, error: Option<&SeamError>) {
-        let is_there = !matches!(error, Some(SeamError::Unavailable { .. }));
-        if self.database.swap(is_there, Ordering::Relaxed) != is_there {
-            match error {
-                Some(error) => tracing::error!(%error, "the database is away: not ready"),
-                None => tracing::info!("the database is back"),
-            }
-        }
-    }
-}
+use crate::node::Node;
 
 /// How a node is.
 #[derive(Debug, Clone)]

@@ -3,7 +3,10 @@
 use antiphon_core::{Action, HistoryPage};
 use antiphon_protocol::{Entry, Position, Refusal, Topic};
 
-use crate::{By, Node, node::refuse};
+use crate::{
+    caller::By,
+    node::{Node, refuse},
+};
 
 /// Pages that are read for one answer at most, where most of them is not for the asker.
 const PAGES_MAX: usize = 50;

@@ -1,25 +1,10 @@
-//! This node's lease, and those of the others as last seen.
+//! This node's lease: renewed while it lives, released when it goes.
 
 use std::sync::Arc;
 
 use antiphon_core::Lease;
-use antiphon_protocol::NodeId;
-use parking_lot::Mutex;
 
-use crate::Node;
-
-#[derive(Default)]
-pub(crate) struct Leases(Mutex<Vec<Lease>>);
-
-impl Leases {
-    pub fn alive(&self) -> Vec<Lease> {
-        self.0.lock().clone()
-    }
-
-    pub fn others(&self, me: NodeId) -> Vec<NodeId> {
-        self.0.lock().iter().map(|lease| lease.node).filter(|node| *node != me).collect()
-    }
-}
+use crate::node::Node;
 
 impl Node {
     pub(crate) async fn run_lease(self: Arc<Self>) {

@@ -3,24 +3,30 @@
 //! `publish` checks, appends and rings; `receive` takes what rings here; `repair` reads what a bell lost; `tick`
 //! looks after both. Nothing here knows a transport or an engine.
 
-mod ask;
-mod audiences;
 mod caller;
-mod control;
-mod health;
-mod history;
-mod lane;
-mod lease;
 mod metrics;
 mod node;
+mod state;
+
 mod plain;
-mod presence;
 mod publish;
 mod receive;
 mod repair;
 mod signal;
-mod subscribe;
 mod tick;
+
+mod audience;
+mod authorize;
+mod door;
+mod history;
+mod subscribe;
+
+mod ask;
+mod control;
+mod figures;
+mod health;
+mod lease;
+mod presence;
 
 pub use caller::{By, Caller};
 pub use health::Health;

@@ -5,9 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use antiphon_core::BrokerState;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
         counter::Counter,
         family::Family,
@@ -16,8 +15,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-
-use crate::Node;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -70,7 +67,7 @@ impl Level {
 
 /// All figures of a node.
 pub struct Metrics {
-    registry: Registry,
+    pub(crate) registry: Registry,
     /// Connections that are upgraded.
     pub connections: Level,
     /// Those of them with an identity.
@@ -102,15 +99,15 @@ pub struct Metrics {
     /// From an entry's or signal's arrival in its feed to the end of the pass that wrote it.
     pub write_seconds: Histogram,
     ends: Family<EndLabels, Counter>,
-    connections_gauge: Gauge,
-    identified_gauge: Gauge,
-    subscriptions_gauge: Gauge,
-    topics_gauge: Gauge,
-    tenants_gauge: Gauge,
-    queue_gauge: Gauge,
-    broker_up: Gauge,
-    broker_dropped: Gauge,
-    nodes_gauge: Gauge,
+    pub(crate) connections_gauge: Gauge,
+    pub(crate) identified_gauge: Gauge,
+    pub(crate) subscriptions_gauge: Gauge,
+    pub(crate) topics_gauge: Gauge,
+    pub(crate) tenants_gauge: Gauge,
+    pub(crate) queue_gauge: Gauge,
+    pub(crate) broker_up: Gauge,
+    pub(crate) broker_dropped: Gauge,
+    pub(crate) nodes_gauge: Gauge,
 }
 
 impl Metrics {
@@ -191,27 +188,5 @@ impl Metrics {
     /// A connection ended.
     pub fn ended(&self, reason: EndReason) {
         self.ends.get_or_create(&EndLabels { reason }).inc();
-    }
-}
-
-impl Node {
-    /// All figures in the OpenMetrics text format.
-    pub fn encode_metrics(&self) -> String {
-        let m = &self.metrics;
-        let level = |gauge: &Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
-        level(&m.connections_gauge, m.connections.get());
-        level(&m.identified_gauge, m.identified.get());
-        level(&m.subscriptions_gauge, m.subscriptions.get());
-        level(&m.topics_gauge, self.hub.feed_count() as u64);
-        level(&m.tenants_gauge, self.audiences.len() as u64);
-        level(&m.queue_gauge, self.lanes.waiting() as u64);
-        level(&m.broker_up, u64::from(self.engines.broker.current_state() == BrokerState::Up));
-        level(&m.broker_dropped, self.engines.broker.dropped());
-        level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
-        let mut text = String::new();
-        encode(&mut text, &m.registry).expect("a String takes all that is written to it");
-        text
     }
 }

@@ -1,6 +1,9 @@
 //! The node: its engines, its hub, and the tasks that look after them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use antiphon_core::{
     ApiKeys, Authenticator, Authorizer, Broker, Channel, Directory, Limits, PlainChannel, Presence,
@@ -10,8 +13,11 @@ use antiphon_hub::{Hub, RingBounds};
 use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
 
 use crate::{
-    Metrics, ask::Asks, audiences::Audiences, caller::Doorkeeper, health::HealthState, lane::Lanes,
-    lease::Leases, plain::PlainQueue, repair::Repairs,
+    metrics::Metrics,
+    state::{
+        asks::Asks, audiences::Audiences, door::Doorkeeper, health::HealthState, lane::Lanes, leases::Leases,
+        parked::PlainQueue, repairs::Repairs,
+    },
 };
 
 /// What a node works with.
@@ -39,6 +45,8 @@ pub struct Engines {
 
 /// One running instance.
 pub struct Node {
+    /// Itself, for the tasks that it starts.
+    pub(crate) me: Weak<Self>,
     pub(crate) id: NodeId,
     pub(crate) engines: Engines,
     pub(crate) secret: ClusterSecret,
@@ -65,7 +73,8 @@ impl Node {
         let (lanes, lane_ends) = Lanes::new(limits.publish_queue);
         let (plain_queue, plain_end) = PlainQueue::new(limits.parked_signals);
         let metrics = Metrics::new();
-        let node = Arc::new(Self {
+        let node = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             id: NodeId(rand::random()),
             hub: Hub::new(bounds),
             audiences: Audiences::default(),
@@ -82,7 +91,6 @@ impl Node {
             limits,
             tasks,
         });
-        node.asks.belongs_to(&node);
         node.engines.broker.attach(node.clone());
         node.engines.broker.listen(&Channel::Nodes);
         if let Some(plain) = &node.engines.plain {

@@ -9,24 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::Node;
-
-/// What waits for a fresh audience: plain messages, and signals that were sent after a change not seen here yet.
-pub(crate) struct PlainQueue(mpsc::Sender<Parked>);
-
-pub(crate) struct Parked {
-    feed: Arc<Feed>,
-    /// None: as of now.
-    revision: Option<u64>,
-    delivery: Delivery,
-}
-
-impl PlainQueue {
-    pub fn new(bound: usize) -> (Self, mpsc::Receiver<Parked>) {
-        let (to, from) = mpsc::channel(bound.max(1));
-        (Self(to), from)
-    }
-}
+use crate::{node::Node, state::parked::Parked};
 
 #[derive(Deserialize)]
 struct PlainFields {

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use antiphon_core::Action;
 use antiphon_protocol::{Control, PresentUser, Refusal, Topic, UserId};
 
-use crate::{By, Node, ask::Answer, node::refuse};
+use crate::{
+    caller::By,
+    node::{Node, refuse},
+    state::asks::Answer,
+};
 
 impl Node {
     /// Those subscribed to a topic, on all nodes, in the order of their ids.

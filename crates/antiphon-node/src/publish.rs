@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    By, Node,
-    lane::{Done, Job, Work},
-    node::refuse,
+    caller::By,
+    node::{Node, refuse},
+    state::lane::{Done, Job, Work},
 };
 
 /// What a publish was answered with.

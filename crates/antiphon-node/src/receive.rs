@@ -7,7 +7,7 @@ use antiphon_hub::{Delivery, Feed, Verdict};
 use antiphon_protocol::{Envelope, Parcel};
 use bytes::Bytes;
 
-use crate::Node;
+use crate::node::Node;
 
 impl Node {
     /// Offers a delivery to its feed and acts on the verdict.

@@ -1,54 +1,17 @@
 //! Repair: what a feed misses is read from the store, by one reader for each topic.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use antiphon_core::SeamError;
 use antiphon_hub::{Feed, Verdict};
-use antiphon_protocol::{Topic, encode_message};
-use parking_lot::Mutex;
+use antiphon_protocol::encode_message;
 
-use crate::{Node, publish::entry_delivery};
-
-/// The topics that are being read; true: once more after that.
-#[derive(Default)]
-pub(crate) struct Repairs(Mutex<HashMap<Topic, bool>>);
-
-impl Repairs {
-    /// True if the caller has to read; else whoever reads will read once more.
-    fn begin(&self, topic: &Topic) -> bool {
-        let mut running = self.0.lock();
-        match running.get_mut(topic) {
-            Some(again) => {
-                *again = true;
-                false
-            }
-            None => {
-                running.insert(topic.clone(), false);
-                true
-            }
-        }
-    }
-
-    /// True if it has to be read once more.
-    fn end(&self, topic: &Topic) -> bool {
-        let mut running = self.0.lock();
-        match running.get_mut(topic) {
-            Some(again) if *again => {
-                *again = false;
-                true
-            }
-            _ => {
-                running.remove(topic);
-                false
-            }
-        }
-    }
-}
+use crate::{node::Node, publish::entry_delivery};
 
 impl Node {
     /// Reads what this feed misses, soon.
     pub(crate) fn repair(&self, feed: &Arc<Feed>) {
-        let Some(node) = self.asks.node() else { return };
+        let Some(node) = self.me.upgrade() else { return };
         if !self.repairs.begin(feed.topic()) {
             return;
         }

@@ -6,7 +6,7 @@ use antiphon_protocol::{Parcel, Refusal, Signal, encode_signal};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::{By, Node, lane::Work, publish::Published};
+use crate::{caller::By, node::Node, publish::Published, state::lane::Work};
 
 impl Node {
     /// Sends a signal.

@@ -6,7 +6,11 @@ use antiphon_core::{Action, Channel};
 use antiphon_hub::{Delivery, Feed, Subscription};
 use antiphon_protocol::{Head, Link, Position, Refusal, ResetReason, Topic, TopicKind, encode_message};
 
-use crate::{By, Caller, Node, node::refuse, publish::entry_delivery};
+use crate::{
+    caller::{By, Caller},
+    node::{Node, refuse},
+    publish::entry_delivery,
+};
 
 /// A subscription that stands.
 pub struct Subscribed {

@@ -7,7 +7,7 @@ use antiphon_core::{Channel, SeamError};
 use antiphon_protocol::{TopicKind, now_ms};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::Node;
+use crate::node::Node;
 
 /// Topics of one query.
 const TOPICS_MAX: usize = 5_000;

@@ -7,11 +7,11 @@
 use hmac::{Hmac, KeyInit};
 use sha2::{Digest, Sha256};
 
-use crate::{Content, Epoch, Position, Topic};
-
-/// 64 bits of the chain hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Link(pub u64);
+use crate::{
+    content::Content,
+    id::Topic,
+    position::{Epoch, Link, Position},
+};
 
 /// The cluster's secret: made by `migrate`, kept in the database, shared by all nodes.
 #[derive(Clone)]

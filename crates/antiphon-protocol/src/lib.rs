@@ -16,7 +16,7 @@ mod id;
 mod json;
 mod position;
 
-pub use chain::{ClusterSecret, Link};
+pub use chain::ClusterSecret;
 pub use code::{CloseCode, ErrorCode, Refusal, ResetReason, TerminateReason};
 pub use command::{
     Command, CommandError, CommandFrame, HistoryAsk, MAX_REF_CHARS, MessageDraft, SubscribeAsk,
@@ -33,4 +33,4 @@ pub use id::{
     IdError, Key, NodeId, ProjectId, SYSTEM_PROJECT, TenantId, Topic, TopicKind, TopicName, UserId,
 };
 pub use json::{MAX_DEPTH, check_nesting};
-pub use position::{Epoch, Head, Position, PositionError};
+pub use position::{Epoch, Head, Link, Position, PositionError};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::Link;
+/// 64 bits of the chain hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Link(pub u64);
 
 /// One incarnation of a topic's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! The golden fixtures: what the clients' tests and the docs share is what this crate reads and writes.
 
 use antiphon_protocol::{
-    Command, CommandFrame, Content, Entry, EntryRef, Epoch, FRAME_TYPES, Key, Link, Position, ProjectId, Refusal,
-    ResetReason, ServerFrame, Signal, SubscribedTopic, SystemEntry, TenantId, TerminateReason, Topic, TopicName, UserId,
-    encode_message, encode_signal,
+    Command, CommandFrame, Content, Entry, EntryRef, Epoch, FRAME_TYPES, Key, Link, Position, ProjectId,
+    Refusal, ResetReason, ServerFrame, Signal, SubscribedTopic, SystemEntry, TenantId, TerminateReason,
+    Topic, TopicName, UserId, encode_message, encode_signal,
 };
 use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use uuid::Uuid;
 const ID: Uuid = Uuid::from_u128(0x0190f8a4_5b1c_7cc3_98c4_dc0c0c07398f);
 
 fn fixture(kind: &str, side: &str) -> Value {
-    let file = format!("{}/fixtures/{}.json", env!("CARGO_MANIFEST_DIR"), kind.to_lowercase().replace('_', "-"));
+    let file =
+        format!("{}/fixtures/{}.json", env!("CARGO_MANIFEST_DIR"), kind.to_lowercase().replace('_', "-"));
     let text = std::fs::read_to_string(&file).expect("each frame type has a fixture");
     serde_json::from_str::<Value>(&text).expect("a fixture is JSON")[side].clone()
 }

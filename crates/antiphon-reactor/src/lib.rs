@@ -2,11 +2,15 @@
 //! has come, lets sessions take their steps, and ends each turn with the hub's pass. No task, channel or queue for
 //! a connection; a panic in one session's step ends that session alone.
 
+mod clock;
 mod connection;
+mod drain;
 mod links;
 mod outlet;
+mod places;
 mod post;
 mod reactor;
+mod read;
 mod shard;
 mod socket;
 mod step;

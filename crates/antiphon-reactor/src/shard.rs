@@ -12,54 +12,42 @@ use std::{
 use antiphon_core::Limits;
 use antiphon_hub::{Shard, SubscriberKey};
 use antiphon_node::{Catchup, EndReason, Node};
-use antiphon_protocol::{CloseCode, ServerFrame};
+use antiphon_protocol::ServerFrame;
 use antiphon_session::{Act, Session};
-use antiphon_ws::{Decoder, Error, Event, Opcode, Rules, encode};
-use bytes::Bytes;
+use antiphon_ws::{Decoder, Opcode, encode};
 use mio::{Events, Poll, Token};
-use rand::RngExt;
 use slab::Slab;
 
 use crate::{
     connection::Connection,
+    drain::Drain,
     links::Links,
     outlet::Outlet,
     post::{Accepted, Address, Letters, Post},
     socket::Socket,
-    step::Places,
     timer::{TICK, Wheel},
 };
 
 const WAKER: Token = Token(usize::MAX);
 /// The buffer that all connections of a shard are read into.
 const READ_BYTES: usize = 64 * 1024;
-/// How often one connection is read in a turn: then others have theirs.
-const READS_PER_TURN: usize = 4;
 /// How long a connection that said goodbye may take to end.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(crate) struct ShardThread {
     poll: Poll,
     pub links: Links,
     pub hub: Shard,
-    wheel: Wheel,
-    buffer: Vec<u8>,
+    pub wheel: Wheel,
+    pub buffer: Vec<u8>,
     /// Connections with more to read than a turn allows, or whose session wants frames again.
-    again: Vec<usize>,
+    pub again: Vec<usize>,
     fallen: Vec<(usize, SubscriberKey)>,
     pub acts: Vec<Act>,
     generation: u32,
-    told_positions: Instant,
-    drain: Option<Drain>,
+    pub told_positions: Instant,
+    pub drain: Option<Drain>,
     is_killed: bool,
-}
-
-struct Drain {
-    started: Instant,
-    window: Duration,
-    /// Those that have not been asked to leave yet.
-    rest: Vec<usize>,
-    batch: usize,
 }
 
 impl ShardThread {
@@ -97,7 +85,7 @@ impl ShardThread {
         &self.links.letters
     }
 
-    fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         self.links.node.limits().clone()
     }
 
@@ -213,153 +201,6 @@ impl ShardThread {
         self.read(index);
     }
 
-    /// Reads a connection until it has nothing more, has had its turn, or its session wants to wait.
-    fn read(&mut self, index: usize) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for turn in 0.. {
-            let Some(connection) = self.links.connections.get_mut(index) else { break };
-            if let Some(mut unread) = connection.unread.take() {
-                let used = self.feed(index, &mut unread);
-                if let Some(connection) = self.links.connections.get_mut(index)
-                    && used < unread.len()
-                {
-                    unread.drain(..used);
-                    connection.unread = Some(unread);
-                    break;
-                }
-                continue;
-            }
-            if !connection.is_readable || !self.may_read(index) {
-                break;
-            }
-            if turn >= READS_PER_TURN {
-                self.again.push(index);
-                break;
-            }
-            let Some(connection) = self.links.connections.get_mut(index) else { break };
-            match connection.outlet.socket.read(&mut buffer) {
-                Ok(0) => {
-                    self.links.end(index, EndReason::Closed);
-                    break;
-                }
-                Ok(len) => {
-                    connection.last_heard = Instant::now();
-                    connection.pinged_at = None;
-                    let is_closing = connection.closing_since.is_some();
-                    self.links.node.metrics().bytes_in.inc_by(len as u64);
-                    if is_closing {
-                        continue;
-                    }
-                    let used = self.feed(index, &mut buffer[..len]);
-                    if used < len
-                        && let Some(connection) = self.links.connections.get_mut(index)
-                    {
-                        connection.unread = Some(buffer[used..len].to_vec());
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    connection.is_readable = false;
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.links.end(index, EndReason::Reset);
-                    break;
-                }
-            }
-        }
-        self.buffer = buffer;
-    }
-
-    /// May this connection be read? Not while its session waits, or while its answers are not taken.
-    fn may_read(&self, index: usize) -> bool {
-        let Some(connection) = self.links.connections.get(index) else { return false };
-        let node = &self.links.node;
-        connection.closing_since.is_some()
-            || (connection.session.wants_frames(node)
-                && connection.outlet.waiting_bytes() < node.limits().answers_bytes)
-    }
-
-    fn wants_again(&mut self, index: usize) {
-        let waits =
-            self.links.connections.get(index).is_some_and(|held| held.is_readable || held.unread.is_some());
-        if waits && self.may_read(index) {
-            self.again.push(index);
-        }
-    }
-
-    /// Gives bytes to the decoder and frames to the session; how many bytes were used.
-    fn feed(&mut self, index: usize, bytes: &mut [u8]) -> usize {
-        let len = bytes.len();
-        let message_bytes_max = self.links.node.limits().frame_bytes;
-        let rules = Rules { message_bytes_max, ..Rules::default() };
-        let mut rest: &mut [u8] = bytes;
-        loop {
-            if !self.may_read(index) {
-                return len - rest.len();
-            }
-            let Some(connection) = self.links.connections.get_mut(index) else { return len };
-            if connection.closing_since.is_some() {
-                return len;
-            }
-            let mut decoder = std::mem::take(&mut connection.decoder);
-            let event = decoder.next_event(rules, &mut rest);
-            let goes_on = self.event(index, event);
-            if let Some(connection) = self.links.connections.get_mut(index) {
-                connection.decoder = decoder;
-            }
-            if !goes_on {
-                return len;
-            }
-            if rest.is_empty() {
-                return len;
-            }
-        }
-    }
-
-    fn event(&mut self, index: usize, event: Result<Option<Event<'_>>, Error>) -> bool {
-        match event {
-            Ok(None) | Ok(Some(Event::Pong(_))) => true,
-            Ok(Some(Event::Text(text))) => {
-                self.step(index, |session, node, places: &Places<'_>, acts| {
-                    session.frame(node, &text, Self::wall(), places, acts);
-                });
-                true
-            }
-            Ok(Some(Event::Binary(_))) => {
-                self.step(index, |session, node, _, acts| session.binary(node, acts));
-                true
-            }
-            Ok(Some(Event::Ping(payload))) => {
-                let mut answers = false;
-                self.step(index, |session, node, _, acts| answers = session.ping(node, acts));
-                // One pong at most waits: a blocked connection has something waiting already.
-                if answers && self.links.connections.get(index).is_some_and(|held| !held.outlet.is_blocked())
-                {
-                    self.links.send(index, &encode::frame(Opcode::Pong, &payload));
-                }
-                true
-            }
-            Ok(Some(Event::Close(code, _))) => {
-                let frame = match code {
-                    Some(code) => encode::close_frame(code, ""),
-                    None => encode::frame(Opcode::Close, b""),
-                };
-                self.links.say_goodbye(index, &frame, EndReason::Closed);
-                false
-            }
-            Err(error) => {
-                self.links.say_goodbye(
-                    index,
-                    &encode::close_frame(error.close_code(), &error.to_string()),
-                    EndReason::Protocol,
-                );
-                false
-            }
-        }
-    }
-
     /// The socket takes something again.
     fn flush(&mut self, index: usize) {
         let Some(connection) = self.links.connections.get_mut(index) else { return };
@@ -466,111 +307,6 @@ impl ShardThread {
         for (index, key) in std::mem::take(&mut self.fallen) {
             self.ask_page(index, key);
         }
-    }
-
-    fn tick(&mut self) {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        self.wheel.due(now, &mut due);
-        for (index, tick) in due {
-            if self.links.connections.get(index).is_some_and(|held| held.armed_at == tick) {
-                self.look_at(index, now);
-            }
-        }
-        if self.told_positions.elapsed() >= self.limits().position_interval {
-            self.tell_positions();
-        }
-        self.go_on_draining(now);
-    }
-
-    fn tell_positions(&mut self) {
-        self.told_positions = Instant::now();
-        let links = &mut self.links;
-        let mut made: Option<(usize, Bytes)> = None;
-        self.hub.untold(|index, feed, position| {
-            let of = Arc::as_ptr(feed).addr();
-            let frame = match &made {
-                Some((held, frame)) if *held == of => frame.clone(),
-                _ => {
-                    let offset = position.offset;
-                    let json =
-                        ServerFrame::Position { topic: feed.topic().name(), position, offset }.encode();
-                    encode::frame(Opcode::Text, &json)
-                }
-            };
-            made = Some((of, frame.clone()));
-            links.send(index, &frame);
-        });
-    }
-
-    /// Looks at the times of one connection, and arms it for the next one.
-    fn look_at(&mut self, index: usize, now: Instant) {
-        let limits = self.limits();
-        let Some(connection) = self.links.connections.get_mut(index) else { return };
-        if let Some(since) = connection.closing_since {
-            if now.duration_since(since) >= GOODBYE {
-                return self.links.end(index, EndReason::Closed);
-            }
-            return self.arm(index, since + GOODBYE);
-        }
-        if connection.outlet.stuck_since.is_some_and(|since| since.elapsed() >= limits.progress_timeout) {
-            return self.links.close(index, CloseCode::NoProgress, EndReason::NoProgress);
-        }
-        if connection.pinged_at.is_some_and(|since| since.elapsed() >= limits.pong_timeout) {
-            return self.links.end(index, EndReason::Silent);
-        }
-        if connection.pinged_at.is_none() && connection.last_heard.elapsed() >= limits.keep_alive {
-            connection.pinged_at = Some(now);
-            if !connection.outlet.is_blocked() {
-                self.links.send(index, &Bytes::from_static(&[0x89, 0]));
-            }
-        }
-        let mut until_ms = None;
-        self.step(index, |session, node, _, acts| until_ms = session.tick(node, Self::wall(), acts));
-        let Some(connection) = self.links.connections.get(index) else { return };
-        let mut next = connection.last_heard + limits.keep_alive;
-        if let Some(since) = connection.pinged_at {
-            next = since + limits.pong_timeout;
-        }
-        if let Some(since) = connection.outlet.stuck_since {
-            next = next.min(since + limits.progress_timeout);
-        }
-        if let Some(until_ms) = until_ms {
-            let left = u64::try_from(until_ms - Self::wall()).unwrap_or(0);
-            next = next.min(now + Duration::from_millis(left));
-        }
-        self.arm(index, next);
-    }
-
-    /// Has a connection looked at at this time at the latest.
-    pub fn arm(&mut self, index: usize, due: Instant) {
-        let Some(connection) = self.links.connections.get_mut(index) else { return };
-        connection.armed_at = self.wheel.arm(index, due);
-    }
-
-    fn begin_drain(&mut self, window: Duration) {
-        self.tell_positions();
-        let rest: Vec<usize> = self.links.connections.iter().map(|(index, _)| index).collect();
-        let steps = (window.as_millis() / TICK.as_millis()).max(1) as usize;
-        let batch = rest.len().div_ceil(steps).max(1);
-        self.drain = Some(Drain { started: Instant::now(), window, rest, batch });
-    }
-
-    fn go_on_draining(&mut self, now: Instant) {
-        let Some(mut drain) = self.drain.take() else { return };
-        let is_over = now.duration_since(drain.started) >= drain.window;
-        let left = drain.window.saturating_sub(now.duration_since(drain.started));
-        for _ in 0..drain.batch.min(drain.rest.len()) {
-            let Some(index) = drain.rest.pop() else { break };
-            let after_ms = rand::rng().random_range(0..=(left.as_millis() as u64 / 2));
-            self.step(index, |session, _, _, acts| session.reconnect(after_ms, acts));
-        }
-        if is_over {
-            for index in self.links.connections.iter().map(|(index, _)| index).collect::<Vec<_>>() {
-                self.links.close(index, CloseCode::Restart, EndReason::Restart);
-            }
-        }
-        self.drain = Some(drain);
     }
 
     /// Takes what has ended out of every map.

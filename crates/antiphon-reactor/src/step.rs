@@ -4,20 +4,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use antiphon_hub::SubscriberKey;
 use antiphon_node::{By, EndReason};
-use antiphon_protocol::{CloseCode, Position, Topic, now_ms};
-use antiphon_session::{Act, Answer, Operation, Place, Session};
+use antiphon_protocol::{CloseCode, Topic, now_ms};
+use antiphon_session::{Act, Answer, Operation, Session};
 use antiphon_ws::{Opcode, encode};
 
-use crate::{post::Post, shard::ShardThread};
-
-/// What a session may ask about its places.
-pub(crate) struct Places<'a>(pub &'a antiphon_hub::Shard);
-
-impl Place for Places<'_> {
-    fn position(&self, key: SubscriberKey) -> Option<Position> {
-        self.0.position(key)
-    }
-}
+use crate::{places::Places, post::Post, shard::ShardThread};
 
 impl ShardThread {
     /// Lets a session take a step and does what it says. A panic in it ends this connection alone.

@@ -5,6 +5,7 @@ mod answer;
 mod command;
 mod drive;
 mod identity;
+mod in_flight;
 mod notice;
 mod pace;
 mod publish;

@@ -1,18 +1,9 @@
-//! Publishes under way: answered in the order in which they came.
+//! Publishes: answered in the order in which they came.
 
 use antiphon_node::{Node, Published};
 use antiphon_protocol::{Key, ServerFrame, TopicName};
 
-use crate::{Act, Session};
-
-/// A publish or a signal that waits for its outcome.
-pub(crate) struct InFlight {
-    number: u64,
-    reference: Option<Box<str>>,
-    topic: Option<TopicName>,
-    key: Option<Key>,
-    outcome: Option<Published>,
-}
+use crate::{drive::Act, in_flight::InFlight, session::Session};
 
 impl Session {
     /// One more is under way; its number.

@@ -9,8 +9,8 @@ use antiphon_protocol::{CommandError, CommandFrame, Refusal, ServerFrame, Topic}
 use crate::{
     Act, Opening, Place,
     drive::{Topics, Wait},
+    in_flight::InFlight,
     pace::{Pace, Paced},
-    publish::InFlight,
 };
 
 /// One conversation.

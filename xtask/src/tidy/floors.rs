@@ -21,7 +21,7 @@ const FOREIGN_PROTOCOL: May =
 /// The crates, their floors, and what they may import.
 const FLOORS: &[(&str, u8, May)] = &[
     ("antiphon-protocol", 1, May::Only(&[])),
-    ("antiphon-hub", 2, May::Only(&["antiphon-protocol"])),
+    ("antiphon-hub", 2, May::Only(&["antiphon-protocol", "antiphon-ws"])),
     ("antiphon-core", 2, May::Only(&["antiphon-protocol"])),
     ("antiphon-client", 2, May::Only(&["antiphon-protocol"])),
     ("antiphon-node", 3, May::Only(&["antiphon-hub", "antiphon-core", "antiphon-protocol"])),
@@ -38,7 +38,7 @@ const FLOORS: &[(&str, u8, May)] = &[
     ),
     ("antiphon-centrifugo", 4, FOREIGN_PROTOCOL),
     ("antiphon-pusher", 4, FOREIGN_PROTOCOL),
-    ("antiphon-ws", 4, May::Only(&[])),
+    ("antiphon-ws", 1, May::Only(&[])),
     (
         "antiphon-reactor",
         5,

@@ -7,7 +7,7 @@ use antiphon_core::Appended;
 use antiphon_protocol::{Draft, Refusal, Signal, TenantId};
 use tokio::sync::mpsc;
 
-use crate::By;
+use crate::caller::By;
 
 /// How many lanes there are.
 const LANES: usize = 8;

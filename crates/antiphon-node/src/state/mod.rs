@@ -1,0 +1,10 @@
+//! What a node holds, each in a room of its own. Nothing here knows the node.
+
+pub(crate) mod asks;
+pub(crate) mod audiences;
+pub(crate) mod door;
+pub(crate) mod health;
+pub(crate) mod lane;
+pub(crate) mod leases;
+pub(crate) mod parked;
+pub(crate) mod repairs;
