@@ -1,1 +1,21 @@
-//! Store, Directory, tokens, keys and leases on SQLite and PostgreSQL.
+//! Store, Directory, tokens, keys and leases on SQLite and PostgreSQL: one crate, two engines that keep the same promises.
+//!
+//! [`Database`] is the way in. What both engines share stands beside this file: what a call of `append` writes (`plan`),
+//! how rows become values (`row`, `members`, `tokens`), migrations and errors. Statements are constants with bound values.
+
+mod database;
+mod error;
+mod members;
+mod migration;
+mod options;
+mod plan;
+mod row;
+mod sqlite;
+mod tokens;
+mod trim;
+
+pub use database::{Claim, Database, Engines};
+pub use error::SqlError;
+pub use migration::SchemaStatus;
+pub use options::OpenOptions;
+pub use sqlite::SqliteEngine;

@@ -1,0 +1,130 @@
+//! The way in: from a URL to the five seams of one engine.
+
+use std::{fmt, fs, path::PathBuf, sync::Arc};
+
+use antiphon_core::{ApiKeys, Directory, Presence, Store, Tokens};
+use antiphon_protocol::ClusterSecret;
+
+use crate::{OpenOptions, SchemaStatus, SqlError, SqliteEngine};
+
+/// A database that was named by a URL: `sqlite:PATH` or `postgres://...`. Its text never holds the password.
+#[derive(Clone)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// One engine as its seams.
+pub struct Engines {
+    /// The log.
+    pub store: Arc<dyn Store>,
+    /// Tenants, users, projects, members.
+    pub directory: Arc<dyn Directory>,
+    /// Opaque tokens.
+    pub tokens: Arc<dyn Tokens>,
+    /// API keys.
+    pub keys: Arc<dyn ApiKeys>,
+    /// Leases of nodes.
+    pub presence: Arc<dyn Presence>,
+    /// What keys positions and envelopes.
+    pub secret: ClusterSecret,
+}
+
+impl Engines {
+    fn of<E: Store + Directory + Tokens + ApiKeys + Presence + 'static>(
+        engine: E,
+        secret: ClusterSecret,
+    ) -> Self {
+        let engine = Arc::new(engine);
+        Self {
+            store: engine.clone(),
+            directory: engine.clone(),
+            tokens: engine.clone(),
+            keys: engine.clone(),
+            presence: engine,
+            secret,
+        }
+    }
+}
+
+/// Holds a SQLite file for one serving process; ends with it.
+#[derive(Debug)]
+pub struct Claim(
+    #[expect(dead_code, reason = "the lock lives as long as its file is open")] Option<fs::File>,
+);
+
+impl Database {
+    /// Reads a database URL.
+    pub fn parse_url(url: &str) -> Result<Self, SqlError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path == ":memory:" {
+                return Err(SqlError::Url("`sqlite:` must be followed by the path of a file".into()));
+            }
+            return Ok(Self::Sqlite(path.into()));
+        }
+        Err(SqlError::Url("it must be `sqlite:PATH` or `postgres://...`".into()))
+    }
+
+    /// True for SQLite, where a process can be alone.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Opens it. A SQLite file is made and migrated where needed; a PostgreSQL whose schema is behind is [`SqlError::Behind`].
+    pub async fn open(&self, options: OpenOptions) -> Result<Engines, SqlError> {
+        match self {
+            Self::Sqlite(path) => {
+                let engine = SqliteEngine::open(path, options).await?;
+                let secret = engine.secret();
+                Ok(Engines::of(engine, secret))
+            }
+        }
+    }
+
+    /// Brings its schema up to date; true if there was something to do.
+    pub async fn migrate(&self, options: &OpenOptions) -> Result<bool, SqlError> {
+        match self {
+            Self::Sqlite(path) => {
+                let behind = SqliteEngine::status(path, options).await? != SchemaStatus::UpToDate;
+                SqliteEngine::open(path, options.clone()).await?.close().await;
+                Ok(behind)
+            }
+        }
+    }
+
+    /// How its schema stands to this program; changes nothing.
+    pub async fn status(&self, options: &OpenOptions) -> Result<SchemaStatus, SqlError> {
+        match self {
+            Self::Sqlite(path) => SqliteEngine::status(path, options).await,
+        }
+    }
+
+    /// Takes the database for a serving process: of a SQLite file there can be one, of a PostgreSQL as many as one likes.
+    pub fn claim(&self) -> Result<Claim, SqlError> {
+        let Self::Sqlite(path) = self;
+        let mut name = path.clone().into_os_string();
+        name.push("-serve");
+        let error = |cause: std::io::Error| SqlError::of(&self.to_string(), sqlx::Error::Io(cause));
+        let file = fs::OpenOptions::new().append(true).create(true).open(name).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Claim(Some(file))),
+            Err(fs::TryLockError::WouldBlock) => Err(SqlError::Owned { database: self.to_string() }),
+            Err(fs::TryLockError::Error(cause)) => Err(error(cause)),
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "SQLite at {}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,94 @@
+//! What the directory of each engine does beyond the contract suite.
+
+mod support;
+
+use antiphon_core::{MemberSettings, NewToken, Page, Settings};
+use support::{each, member, project, tenant, user};
+
+#[tokio::test]
+async fn a_change_raises_the_revision_and_names_whom_it_touches() {
+    for fresh in each("a_change_raises_the_revision").await {
+        let directory = &fresh.engines.directory;
+        let acme = tenant("acme");
+        let all = [user("ann"), user("bob"), user("eve")];
+        assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), [0]);
+        assert_eq!(
+            directory.put_members(&acme, &project("p"), &[member("ann"), member("bob")]).await.unwrap(),
+            2
+        );
+        let (first, states) = directory.user_states(&acme, &all).await.unwrap();
+        assert!(first > 0 && states[0].projects.contains_key(&project("p")) && !states[2].exists);
+        // The same again changes nothing.
+        assert_eq!(
+            directory.put_members(&acme, &project("p"), &[member("bob"), member("ann")]).await.unwrap(),
+            0
+        );
+        assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), [first]);
+        let quiet = MemberSettings { deliver: Some(false), ..member("bob") };
+        assert_eq!(directory.put_members(&acme, &project("p"), &[quiet]).await.unwrap(), 0);
+        let (second, changed) = directory.changed_users(&acme, &all, first).await.unwrap();
+        assert!(second > first && changed.len() == 1 && changed[0].0 == user("bob"));
+        assert_eq!(changed[0].1.projects[&project("p")], Settings { deliver: false, push: true });
+        if let Some(known) = directory.revision_now(&acme) {
+            assert_eq!(known, second);
+        }
+        assert!(directory.delete_project(&acme, &project("p")).await.unwrap());
+        let (third, changed) = directory.changed_users(&acme, &all, second).await.unwrap();
+        assert!(
+            third > second
+                && changed.len() == 2
+                && changed.iter().all(|(_, state)| state.projects.is_empty())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_leaves_nothing_but_numbers_that_go_on_growing() {
+    for fresh in each("what_is_deleted").await {
+        let (directory, tokens) = (&fresh.engines.directory, &fresh.engines.tokens);
+        let (acme, ann) = (tenant("acme"), user("ann"));
+        directory.put_members(&acme, &project("p"), &[member("ann")]).await.unwrap();
+        let token = NewToken { tenant: acme.clone(), user: ann.clone(), hash: [1; 32], expires_at: None };
+        tokens.add_token(&token).await.unwrap();
+        assert!(tokens.find_tokens(&[[2; 32], [1; 32]]).await.unwrap()[1].is_some());
+        let (before, _) = directory.user_states(&acme, &[]).await.unwrap();
+        assert!(
+            directory.delete_tenant(&acme).await.unwrap() && !directory.delete_tenant(&acme).await.unwrap()
+        );
+        assert!(!directory.tenant_exists(&acme).await.unwrap());
+        let (after, changed) =
+            directory.changed_users(&acme, std::slice::from_ref(&ann), before).await.unwrap();
+        assert!(
+            after > before && changed.len() == 1 && !changed[0].1.exists && changed[0].1.revocations == 1
+        );
+        assert_eq!(tokens.find_tokens(&[[1; 32]]).await.unwrap(), [None]);
+        // No token brings back who was deleted; the application does.
+        assert_eq!(tokens.admit_user(&acme, &ann).await.unwrap(), (1, Some(i64::MAX)));
+        assert!(directory.put_user(&acme, &ann).await.unwrap());
+        let (revived, states) = directory.user_states(&acme, std::slice::from_ref(&ann)).await.unwrap();
+        assert!(
+            revived > after
+                && states[0].exists
+                && states[0].revocations == 1
+                && states[0].projects.is_empty()
+        );
+        let (revocations, before) = tokens.admit_user(&acme, &ann).await.unwrap();
+        assert!(revocations == 1 && before.is_some_and(|before| before < i64::MAX));
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_members_are_put_in_one_call_and_listed_in_order() {
+    for fresh in each("ten_thousand_members").await {
+        let directory = &fresh.engines.directory;
+        let members: Vec<_> = (0..10_000).map(|n| member(&format!("u{n:05}"))).collect();
+        assert_eq!(directory.put_members(&tenant("acme"), &project("p"), &members).await.unwrap(), 10_000);
+        let page = Page { limit: 3, after: Some("u00041".into()) };
+        let listed = directory.list_members(&tenant("acme"), &project("p"), &page).await.unwrap();
+        assert!(listed.more);
+        assert_eq!(
+            listed.items.iter().map(|(user, _)| user.as_str()).collect::<Vec<_>>(),
+            ["u00042", "u00043", "u00044"]
+        );
+    }
+}

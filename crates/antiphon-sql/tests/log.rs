@@ -1,0 +1,88 @@
+//! What the log of each engine does beyond the contract suite.
+
+mod support;
+
+use antiphon_core::AppendRefusal;
+use antiphon_protocol::Link;
+use support::{append, draft, each, keyed, topic};
+
+#[tokio::test]
+async fn positions_follow_the_chain_and_are_read_back() {
+    for fresh in each("positions_follow_the_chain_and_are_read_back").await {
+        let (store, secret) = (&fresh.engines.store, &fresh.engines.secret);
+        let origin = secret.origin(&topic("news"), secret.first_epoch(&topic("news")));
+        assert_eq!(store.locate(&topic("news"), Some(0)).await.unwrap().link, Some(origin.link));
+        let appended = append(&**store, vec![draft("news", "one"), draft("news", "two")]).await;
+        let mut last = origin;
+        for appended in &appended {
+            last = secret.next(last, &appended.entry.id, &appended.entry.content);
+            assert_eq!(appended.entry.position, last);
+        }
+        let read = store.read(&topic("news"), 0, 10, 1 << 20).await.unwrap();
+        assert_eq!(
+            read.iter().map(|entry| entry.position).collect::<Vec<_>>(),
+            [appended[0].entry.position, last]
+        );
+        let located = store.locate(&topic("news"), Some(1)).await.unwrap();
+        assert_eq!((located.head.position, located.link), (last, Some(appended[0].entry.position.link)));
+        let heads = store.heads(&[topic("none"), topic("news")]).await.unwrap();
+        assert_eq!((heads[0].offset, heads[1]), (0, last));
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_unique_for_its_topic_and_author_where_no_author_counts_as_one() {
+    for fresh in each("a_key_is_unique").await {
+        let store = &fresh.engines.store;
+        let first = append(
+            &**store,
+            vec![keyed("a", None, "k", "x"), keyed("a", Some("ann"), "k", "x"), keyed("b", None, "k", "y")],
+        )
+        .await;
+        assert!(first.iter().all(|appended| !appended.duplicate));
+        let again = append(&**store, vec![keyed("a", None, "k", "x"), keyed("b", None, "k", "y")]).await;
+        assert!(again.iter().all(|appended| appended.duplicate));
+        assert_eq!(again[0].entry.position, first[0].entry.position);
+        let refused =
+            store.append(&[(1, vec![draft("a", "z"), keyed("a", Some("ann"), "k", "other")])]).await.unwrap();
+        assert_eq!(refused[0].as_ref().unwrap_err(), &AppendRefusal::Conflict(1));
+        assert_eq!(store.heads(&[topic("a")]).await.unwrap()[0].offset, 2);
+    }
+}
+
+#[tokio::test]
+async fn trimming_takes_a_prefix_and_keeps_the_last_trimmed_link() {
+    for fresh in each("trimming_takes_a_prefix").await {
+        let store = &fresh.engines.store;
+        let all = append(&**store, (0..4).map(|n| draft("a", &n.to_string())).collect()).await;
+        append(&**store, vec![keyed("b", None, "k", "x")]).await;
+        assert_eq!(store.trim(all[0].entry.created_at).await.unwrap(), 0);
+        assert_eq!(store.trim(i64::MAX).await.unwrap(), 5);
+        assert_eq!(store.trim(i64::MAX).await.unwrap(), 0);
+        let located = store.locate(&topic("a"), Some(4)).await.unwrap();
+        assert_eq!((located.head.trimmed, located.head.position), (4, all[3].entry.position));
+        assert_eq!(located.link, Some(all[3].entry.position.link));
+        assert_eq!(store.locate(&topic("a"), Some(3)).await.unwrap().link, None::<Link>);
+        // The key went with its entry, and the log goes on where it was.
+        let again = append(&**store, vec![keyed("b", None, "k", "other"), draft("a", "next")]).await;
+        assert!(
+            !again[0].duplicate && again[0].entry.position.offset == 2 && again[1].entry.position.offset == 5
+        );
+        assert_eq!(store.read(&topic("a"), 0, 10, 1).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_at_its_bytes_and_has_one_entry_at_least() {
+    for fresh in each("a_page_ends_at_its_bytes").await {
+        let store = &fresh.engines.store;
+        append(&**store, (0..5).map(|_| draft("a", &"x".repeat(98))).collect()).await;
+        for (bytes, entries) in [(0, 1), (1, 1), (100, 1), (101, 2), (250, 3), (1 << 20, 4)] {
+            assert_eq!(store.read(&topic("a"), 0, 4, bytes).await.unwrap().len(), entries, "{bytes}");
+        }
+        let page = store.read_before(&topic("a"), Some(5), 3).await.unwrap();
+        let offsets: Vec<u64> = page.entries.iter().map(|entry| entry.position.offset).collect();
+        assert_eq!((offsets, page.more), (vec![2, 3, 4], true));
+        assert!(!store.read_before(&topic("a"), None, 5).await.unwrap().more);
+    }
+}

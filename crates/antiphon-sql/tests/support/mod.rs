@@ -1,0 +1,64 @@
+//! Fresh engines, and short ways to say what is put in.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use antiphon_core::{Appended, MemberSettings, Store};
+use antiphon_protocol::{Content, Draft, Key, ProjectId, TenantId, Topic, TopicName, UserId};
+use antiphon_sql::{Database, Engines, OpenOptions};
+
+/// An engine with what has to outlive it.
+pub struct Fresh {
+    pub engines: Engines,
+    pub database: Database,
+    _folder: Option<tempfile::TempDir>,
+}
+
+pub async fn sqlite() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("antiphon.db"));
+    let engines = database.open(OpenOptions::default()).await.unwrap();
+    Fresh { engines, database, _folder: Some(folder) }
+}
+
+/// Each engine that is here.
+pub async fn each(_test: &str) -> Vec<Fresh> {
+    vec![sqlite().await]
+}
+
+pub fn tenant(id: &str) -> TenantId {
+    TenantId::parse(id).unwrap()
+}
+
+pub fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+pub fn project(id: &str) -> ProjectId {
+    ProjectId::parse(id).unwrap()
+}
+
+pub fn topic(name: &str) -> Topic {
+    Topic::new(tenant("acme"), TopicName::parse(name).unwrap())
+}
+
+pub fn draft(name: &str, text: &str) -> Draft {
+    Draft {
+        topic: topic(name),
+        author: None,
+        named_project: None,
+        key: None,
+        content: Content::text(text).unwrap(),
+    }
+}
+
+pub fn keyed(name: &str, author: Option<&str>, key: &str, text: &str) -> Draft {
+    Draft { author: author.map(user), key: Some(Key::parse(key).unwrap()), ..draft(name, text) }
+}
+
+pub fn member(id: &str) -> MemberSettings {
+    MemberSettings { user: user(id), deliver: None, push: None }
+}
+
+/// Appends one group, which must be taken.
+pub async fn append(store: &dyn Store, drafts: Vec<Draft>) -> Vec<Appended> {
+    store.append(&[(1, drafts)]).await.unwrap().remove(0).unwrap()
+}
