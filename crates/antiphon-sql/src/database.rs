@@ -5,13 +5,15 @@ use std::{fmt, fs, path::PathBuf, sync::Arc};
 use antiphon_core::{ApiKeys, Directory, Presence, Store, Tokens};
 use antiphon_protocol::ClusterSecret;
 
-use crate::{OpenOptions, SchemaStatus, SqlError, SqliteEngine};
+use crate::{OpenOptions, PostgresEngine, PostgresUrl, SchemaStatus, SqlError, SqliteEngine};
 
 /// A database that was named by a URL: `sqlite:PATH` or `postgres://...`. Its text never holds the password.
 #[derive(Clone)]
 pub enum Database {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
 }
 
 /// One engine as its seams.
@@ -63,6 +65,9 @@ impl Database {
             }
             return Ok(Self::Sqlite(path.into()));
         }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return PostgresUrl::parse(url).map(Self::Postgres);
+        }
         Err(SqlError::Url("it must be `sqlite:PATH` or `postgres://...`".into()))
     }
 
@@ -79,6 +84,11 @@ impl Database {
                 let secret = engine.secret();
                 Ok(Engines::of(engine, secret))
             }
+            Self::Postgres(url) => {
+                let engine = PostgresEngine::connect(url, options).await?;
+                let secret = engine.secret();
+                Ok(Engines::of(engine, secret))
+            }
         }
     }
 
@@ -90,6 +100,7 @@ impl Database {
                 SqliteEngine::open(path, options.clone()).await?.close().await;
                 Ok(behind)
             }
+            Self::Postgres(url) => Ok(!PostgresEngine::migrate(url, options).await?.is_empty()),
         }
     }
 
@@ -97,12 +108,13 @@ impl Database {
     pub async fn status(&self, options: &OpenOptions) -> Result<SchemaStatus, SqlError> {
         match self {
             Self::Sqlite(path) => SqliteEngine::status(path, options).await,
+            Self::Postgres(url) => PostgresEngine::status(url, options).await,
         }
     }
 
     /// Takes the database for a serving process: of a SQLite file there can be one, of a PostgreSQL as many as one likes.
     pub fn claim(&self) -> Result<Claim, SqlError> {
-        let Self::Sqlite(path) = self;
+        let Self::Sqlite(path) = self else { return Ok(Claim(None)) };
         let mut name = path.clone().into_os_string();
         name.push("-serve");
         let error = |cause: std::io::Error| SqlError::of(&self.to_string(), sqlx::Error::Io(cause));
@@ -119,6 +131,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "SQLite at {}", path.display()),
+            Self::Postgres(url) => fmt::Display::fmt(url, f),
         }
     }
 }

@@ -110,6 +110,12 @@ fn is_temporary_code(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 9 | 10 | 13 | 14))
 }
 
+/// True where PostgreSQL gave up waiting for a lock, or chose this transaction to end a deadlock.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
+}
+
 /// An engine's name, and how its errors become a seam's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine(pub &'static str);

@@ -1,5 +1,6 @@
 //! Fresh engines, and short ways to say what is put in.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used)]
 
 use antiphon_core::{Appended, MemberSettings, Store};
 use antiphon_protocol::{Content, Draft, Key, ProjectId, TenantId, Topic, TopicName, UserId};
@@ -19,9 +20,23 @@ pub async fn sqlite() -> Fresh {
     Fresh { engines, database, _folder: Some(folder) }
 }
 
+/// A migrated database on PostgreSQL; none (and said so) where there is no PostgreSQL.
+pub async fn postgres(test: &str) -> Option<Fresh> {
+    let database = postgres_database(test)?;
+    database.migrate(&OpenOptions::default()).await.unwrap();
+    let engines = database.open(OpenOptions::default()).await.unwrap();
+    Some(Fresh { engines, database, _folder: None })
+}
+
+/// An empty database on PostgreSQL.
+pub fn postgres_database(test: &str) -> Option<Database> {
+    let database = antiphon_testkit::shared_postgres(test)?;
+    Some(Database::parse_url(&database.url()).unwrap())
+}
+
 /// Each engine that is here.
-pub async fn each(_test: &str) -> Vec<Fresh> {
-    vec![sqlite().await]
+pub async fn each(test: &str) -> Vec<Fresh> {
+    std::iter::once(sqlite().await).chain(postgres(test).await).collect()
 }
 
 pub fn tenant(id: &str) -> TenantId {

@@ -1,0 +1,131 @@
+//! The engine on PostgreSQL 15 and later, in the schema `antiphon`: for several nodes.
+//!
+//! Every connection has its timeouts set on the server, and every operation one of its own here, for a server that does
+//! not answer at all.
+
+mod append;
+mod change;
+mod directory;
+mod keys;
+mod lease;
+mod migrate;
+mod put;
+mod remove;
+mod store;
+mod tokens;
+mod trim;
+mod url;
+
+use std::time::Duration;
+
+use antiphon_protocol::ClusterSecret;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction, postgres::PgPoolOptions};
+
+use crate::{
+    SchemaStatus,
+    error::{Engine, SqlError},
+    options::OpenOptions,
+};
+pub use url::PostgresUrl;
+
+const POSTGRES: Engine = Engine("PostgreSQL");
+
+/// For how long a connection may have been idle to be used without asking whether it still lives.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Store, Directory, tokens, keys and leases in one PostgreSQL database.
+pub struct PostgresEngine {
+    pool: PgPool,
+    secret: ClusterSecret,
+    options: OpenOptions,
+}
+
+impl PostgresEngine {
+    /// Connects; the schema has to be up to date.
+    pub async fn connect(url: &PostgresUrl, options: OpenOptions) -> Result<Self, SqlError> {
+        let name = url.to_string();
+        let settings = options.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections.max(1))
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                let settings = settings.clone();
+                Box::pin(async move { configure(connection, &settings).await })
+            })
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(url.connect_options());
+        let ready = async {
+            let mut connection = pool.acquire().await.map_err(|error| SqlError::of(&name, error))?;
+            match migrate::status(&mut connection, &name).await? {
+                SchemaStatus::UpToDate => migrate::secret(&mut connection, &name).await,
+                SchemaStatus::Behind { missing } => Err(SqlError::Behind { database: name.clone(), missing }),
+                SchemaStatus::Newer { unknown } => Err(migrate::newer(&name, unknown)),
+            }
+        };
+        let secret = url.within(options.connect_timeout, ready).await?;
+        Ok(Self { pool, secret, options })
+    }
+
+    /// How the schema of this database stands to this program.
+    pub async fn status(url: &PostgresUrl, options: &OpenOptions) -> Result<SchemaStatus, SqlError> {
+        let name = url.to_string();
+        let asked = async {
+            let mut connection = url.connect().await?;
+            let status = migrate::status(&mut connection, &name).await?;
+            connection.close().await.map_err(|error| SqlError::of(&name, error))?;
+            Ok(status)
+        };
+        url.within(options.connect_timeout, asked).await
+    }
+
+    /// Brings the schema up to date, one process at a time; the versions that were applied.
+    pub async fn migrate(url: &PostgresUrl, options: &OpenOptions) -> Result<Vec<i64>, SqlError> {
+        let mut connection = url.within(options.connect_timeout, url.connect()).await?;
+        let applied = migrate::migrate(&mut connection, &url.to_string()).await?;
+        connection.close().await.map_err(|error| SqlError::of(&url.to_string(), error))?;
+        Ok(applied)
+    }
+
+    /// The secret that keys positions and envelopes.
+    pub fn secret(&self) -> ClusterSecret {
+        self.secret.clone()
+    }
+
+    /// Waits for what runs, and closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
+    }
+}
+
+/// What the server itself bounds on this connection. Commits wait for the disk, whatever the database's default is.
+async fn configure(connection: &mut PgConnection, options: &OpenOptions) -> Result<(), sqlx::Error> {
+    let ms = |time: Duration| time.as_millis().to_string();
+    sqlx::query(
+        "select set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), \
+         set_config('idle_in_transaction_session_timeout', $3, false), set_config('jit', 'off', false), \
+         case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end",
+    )
+    .bind(ms(options.statement_timeout))
+    .bind(ms(options.lock_timeout))
+    .bind(ms(options.idle_in_transaction_timeout))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ids as the array that a statement takes.
+fn texts<T>(ids: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
+    ids.iter().map(text).collect()
+}

@@ -1,0 +1,114 @@
+//! What makes tenants, users, projects and members.
+
+use antiphon_core::MemberSettings;
+use antiphon_protocol::{ProjectId, TenantId, UserId};
+
+use super::{
+    PostgresEngine,
+    change::{make_project, make_tenant, make_user, next_revision, raise},
+};
+use crate::{error::Fault, members};
+
+impl PostgresEngine {
+    pub(super) async fn put_only_tenant(&self, tenant: &TenantId) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        if !make_tenant(&mut tx, tenant).await? {
+            return Ok(false);
+        }
+        let revision = next_revision(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
+        raise(&mut tx, tenant, revision).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn put_one_user(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        make_tenant(&mut tx, tenant).await?;
+        let revision = next_revision(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
+        if !make_user(&mut tx, tenant, user, revision).await? {
+            return Ok(false);
+        }
+        raise(&mut tx, tenant, revision).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn put_one_project(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        make_tenant(&mut tx, tenant).await?;
+        let revision = next_revision(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
+        if !make_project(&mut tx, tenant, project).await? {
+            return Ok(false);
+        }
+        raise(&mut tx, tenant, revision).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    pub(super) async fn put_many_members(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+        asked: &[MemberSettings],
+    ) -> Result<u64, Fault> {
+        let asked = members::each_once(asked);
+        let users: Vec<&str> = asked.iter().map(|member| member.user.as_str()).collect();
+        let deliver: Vec<Option<bool>> = asked.iter().map(|member| member.deliver).collect();
+        let push: Vec<Option<bool>> = asked.iter().map(|member| member.push).collect();
+        let mut tx = self.begin().await?;
+        let new_tenant = make_tenant(&mut tx, tenant).await?;
+        let revision = next_revision(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let new_project = make_project(&mut tx, tenant, project).await?;
+        sqlx::query(
+            "insert into antiphon.users (tenant, id, revision) select $1, k.id, $3 from unnest($2::text[]) k (id) \
+             on conflict (tenant, id) do update set deleted = false, revision = excluded.revision where users.deleted",
+        )
+        .bind(tenant.as_str())
+        .bind(&users)
+        .bind(revision)
+        .execute(&mut *tx)
+        .await?;
+        let changed = sqlx::query(
+            "update antiphon.members m set deliver = coalesce(k.deliver, m.deliver), push = coalesce(k.push, m.push) \
+             from unnest($3::text[], $4::boolean[], $5::boolean[]) k (user_id, deliver, push) \
+             where m.tenant = $1 and m.project = $2 and m.user_id = k.user_id \
+             and (coalesce(k.deliver, m.deliver) <> m.deliver or coalesce(k.push, m.push) <> m.push)",
+        )
+        .bind(tenant.as_str())
+        .bind(project.as_str())
+        .bind(&users)
+        .bind(&deliver)
+        .bind(&push)
+        .execute(&mut *tx)
+        .await?;
+        let new = sqlx::query(
+            "insert into antiphon.members (tenant, project, user_id, deliver, push) \
+             select $1, $2, k.user_id, coalesce(k.deliver, true), coalesce(k.push, true) \
+             from unnest($3::text[], $4::boolean[], $5::boolean[]) k (user_id, deliver, push) on conflict do nothing",
+        )
+        .bind(tenant.as_str())
+        .bind(project.as_str())
+        .bind(&users)
+        .bind(&deliver)
+        .bind(&push)
+        .execute(&mut *tx)
+        .await?;
+        let touched = changed.rows_affected() + new.rows_affected();
+        if touched == 0 && !new_tenant && !new_project {
+            return Ok(0);
+        }
+        sqlx::query("update antiphon.users set revision = $3 where tenant = $1 and id = any($2)")
+            .bind(tenant.as_str())
+            .bind(&users)
+            .bind(revision)
+            .execute(&mut *tx)
+            .await?;
+        raise(&mut tx, tenant, revision).await?;
+        tx.commit().await?;
+        Ok(new.rows_affected())
+    }
+}
