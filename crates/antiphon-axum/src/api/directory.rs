@@ -1,0 +1,222 @@
+//! Tenants, users and projects.
+
+use std::sync::Arc;
+
+use antiphon_core::{Listed, Scope};
+use antiphon_protocol::TenantId;
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::names::{self, PageQuery};
+use crate::{asker::Asker, problem::Problem, server::Doors};
+
+/// Something by its id.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Named {
+    /// The id.
+    id: String,
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NamedList {
+    /// In the order of their ids.
+    items: Vec<Named>,
+    /// The `cursor` of the next page; null: this was the last.
+    next: Option<String>,
+}
+
+fn list<T: ToString>(listed: Listed<T>) -> Json<NamedList> {
+    let items: Vec<Named> = listed.items.iter().map(|id| Named { id: id.to_string() }).collect();
+    let next = listed.more.then(|| items.last().map(|last| last.id.clone())).flatten();
+    Json(NamedList { items, next })
+}
+
+fn made(is_new: bool, id: &str) -> Response {
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(Named { id: id.to_owned() })).into_response()
+}
+
+fn found(is_there: bool, id: &str) -> Result<Json<Named>, Problem> {
+    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::not_found()) }
+}
+
+pub(crate) fn gone(was_there: bool) -> Result<StatusCode, Problem> {
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+}
+
+/// The tenant of the path, for a key that may keep its directory.
+pub(crate) async fn keeper(doors: &Doors, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Problem> {
+    let tenant = names::tenant(tenant)?;
+    Asker::of(doors, headers).await?.needs_key(Scope::Directory, Some(&tenant))?;
+    Ok(tenant)
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants", tag = "directory", params(PageQuery),
+    responses((status = 200, body = NamedList)))]
+/// The tenants.
+pub(crate) async fn list_tenants(
+    State(doors): State<Arc<Doors>>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Json<NamedList>, Problem> {
+    Asker::of(&doors, &headers).await?.needs_key(Scope::Directory, None)?;
+    Ok(list(doors.node.engines().directory.list_tenants(&query.page()?).await?))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
+    responses((status = 201, description = "made", body = Named), (status = 200, description = "was there", body = Named)))]
+/// Makes a tenant.
+pub(crate) async fn put_tenant(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let is_new = doors.node.engines().directory.put_tenant(&tenant).await?;
+    doors.node.tenant_changed(&tenant).await;
+    Ok(made(is_new, tenant.as_str()))
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
+    responses((status = 200, body = Named)))]
+/// Is there such a tenant?
+pub(crate) async fn get_tenant(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Named>, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    found(doors.node.engines().directory.tenant_exists(&tenant).await?, tenant.as_str())
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
+    responses((status = 204, description = "gone, and its connections end")))]
+/// Deletes a tenant with its users, projects and tokens; its entries stay until the retention has passed.
+pub(crate) async fn delete_tenant(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let was_there = doors.node.engines().directory.delete_tenant(&tenant).await?;
+    doors.node.tenant_changed(&tenant).await;
+    gone(was_there)
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/users", tag = "directory",
+    params(("tenant" = String, Path), PageQuery), responses((status = 200, body = NamedList)))]
+/// A tenant's users.
+pub(crate) async fn list_users(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Json<NamedList>, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()?).await?))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses((status = 201, description = "made", body = Named), (status = 200, description = "was there", body = Named)))]
+/// Makes a user.
+pub(crate) async fn put_user(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let is_new = doors.node.engines().directory.put_user(&tenant, &user).await?;
+    doors.node.tenant_changed(&tenant).await;
+    Ok(made(is_new, user.as_str()))
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
+    params(("tenant" = String, Path), ("user" = String, Path)), responses((status = 200, body = Named)))]
+/// Is there such a user?
+pub(crate) async fn get_user(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Named>, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (_, states) =
+        doors.node.engines().directory.user_states(&tenant, std::slice::from_ref(&user)).await?;
+    found(states.first().is_some_and(|state| state.exists), user.as_str())
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses((status = 204, description = "gone, and its connections end with TOKEN_REVOKED")))]
+/// Deletes a user, its memberships and its tokens.
+pub(crate) async fn delete_user(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let was_there = doors.node.engines().directory.delete_user(&tenant, &user).await?;
+    doors.node.tenant_changed(&tenant).await;
+    gone(was_there)
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects", tag = "directory",
+    params(("tenant" = String, Path), PageQuery), responses((status = 200, body = NamedList)))]
+/// A tenant's projects.
+pub(crate) async fn list_projects(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Json<NamedList>, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()?).await?))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",
+    params(("tenant" = String, Path), ("project" = String, Path)),
+    responses((status = 201, description = "made", body = Named), (status = 200, description = "was there", body = Named)))]
+/// Makes a project.
+pub(crate) async fn put_project(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let is_new = doors.node.engines().directory.put_project(&tenant, &project).await?;
+    doors.node.tenant_changed(&tenant).await;
+    Ok(made(is_new, project.as_str()))
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",
+    params(("tenant" = String, Path), ("project" = String, Path)), responses((status = 200, body = Named)))]
+/// Is there such a project?
+pub(crate) async fn get_project(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Named>, Problem> {
+    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    found(doors.node.engines().directory.project_exists(&tenant, &project).await?, project.as_str())
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",
+    params(("tenant" = String, Path), ("project" = String, Path)), responses((status = 204, description = "gone")))]
+/// Deletes a project and its memberships.
+pub(crate) async fn delete_project(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let was_there = doors.node.engines().directory.delete_project(&tenant, &project).await?;
+    doors.node.tenant_changed(&tenant).await;
+    gone(was_there)
+}

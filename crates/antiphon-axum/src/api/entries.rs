@@ -1,0 +1,281 @@
+//! Entries and signals.
+
+use std::sync::Arc;
+
+use antiphon_core::{Appended, HistoryPage, Scope};
+use antiphon_node::By;
+use antiphon_protocol::{
+    Content, Draft, Entry, ErrorCode, Key, Position, ProjectId, Refusal, Signal, Topic, TopicName, UserId,
+    encode_message, message_with_key,
+};
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{body::Body, names};
+use crate::{
+    asker::Asker,
+    problem::{Problem, ProblemBody},
+    server::Doors,
+};
+
+/// An entry to be published.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewEntry {
+    /// A text; or else `body`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    text: Option<Box<RawValue>>,
+    /// Any JSON; or else `text`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    body: Option<Box<RawValue>>,
+    /// The project it belongs to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Its author.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    /// The idempotency key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    key: Option<Key>,
+    /// The topic: in a batch alone.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    topic: Option<TopicName>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
+}
+
+/// A published entry.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Published {
+    /// Its id: a UUID.
+    #[schema(value_type = String)]
+    id: uuid::Uuid,
+    /// Its position.
+    #[schema(value_type = String)]
+    position: Position,
+    /// Its number in the topic.
+    offset: u64,
+    /// The key had been used before for the same content.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
+impl From<&Appended> for Published {
+    fn from(appended: &Appended) -> Self {
+        let position = appended.entry.position;
+        Self { id: appended.entry.id, position, offset: position.offset, duplicate: appended.duplicate }
+    }
+}
+
+/// The author: the user itself, or whom a key names.
+fn author(by: &By, named: Option<UserId>) -> Result<Option<UserId>, Problem> {
+    match by {
+        By::Key => Ok(named),
+        By::User(caller) => {
+            let own = &caller.identity.user;
+            if named.is_some_and(|named| named != *own) {
+                Err(Problem::forbidden())
+            } else {
+                Ok(Some(own.clone()))
+            }
+        }
+    }
+}
+
+impl NewEntry {
+    fn content(&self, max: usize) -> Result<Content, Refusal> {
+        Ok(Content::from_fields(self.text.as_deref(), self.body.as_deref(), max)?)
+    }
+
+    fn draft(self, by: &By, topic: Topic) -> Result<Draft, Problem> {
+        let content = self.content(Content::MAX_ENTRY_BYTES)?;
+        let author = author(by, self.user_id)?;
+        Ok(Draft { topic, author, named_project: self.project_id, key: self.key, content })
+    }
+}
+
+/// A refusal for a tenant that is not there is said as such to who may know.
+async fn explain(doors: &Doors, by: &By, topic: &Topic, refusal: Refusal) -> Problem {
+    if refusal.code == ErrorCode::Forbidden
+        && matches!(by, By::Key)
+        && let Ok(false) = doors.node.engines().directory.tenant_exists(topic.tenant()).await
+    {
+        return Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such tenant: PUT it first");
+    }
+    refusal.into()
+}
+
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/topics/{topic}/entries", tag = "entries",
+    params(("tenant" = String, Path), ("topic" = String, Path)),
+    request_body = NewEntry,
+    responses((status = 201, body = Published), (status = 200, description = "a repeat", body = Published),
+        (status = 409, description = "the key was used with other content", body = ProblemBody)))]
+/// Publishes an entry; answers after the commit.
+pub(crate) async fn publish(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, topic)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(entry): Body<NewEntry>,
+) -> Result<Response, Problem> {
+    let topic = names::topic(&tenant, &topic)?;
+    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    if entry.topic.is_some() {
+        return Err(Problem::invalid("`topic` stands in the path"));
+    }
+    let draft = entry.draft(&by, topic.clone())?;
+    let appended = match doors.node.publish(&by, vec![draft]).await {
+        Ok(appended) => appended,
+        Err(refusal) => return Err(explain(&doors, &by, &topic, refusal).await),
+    };
+    let published = appended.first().map(Published::from).ok_or_else(|| Problem::unavailable(1000))?;
+    let status = if published.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(published)).into_response())
+}
+
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/entries", tag = "entries",
+    params(("tenant" = String, Path)), request_body = Vec<NewEntry>,
+    responses((status = 201, body = Vec<Published>)))]
+/// Publishes several entries, each with its `topic`: all or none.
+pub(crate) async fn publish_batch(
+    State(doors): State<Arc<Doors>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+    Body(entries): Body<Vec<NewEntry>>,
+) -> Result<Response, Problem> {
+    let tenant = names::tenant(&tenant)?;
+    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, &tenant)?;
+    let most = doors.node.limits().batch_entries;
+    if entries.is_empty() || entries.len() > most {
+        return Err(Problem::invalid(format!("a batch has 1 to {most} entries")));
+    }
+    let mut drafts = Vec::with_capacity(entries.len());
+    for mut entry in entries {
+        let name =
+            entry.topic.take().ok_or_else(|| Problem::invalid("each entry of a batch needs its `topic`"))?;
+        drafts.push(entry.draft(&by, Topic::new(tenant.clone(), name))?);
+    }
+    let appended = match doors.node.publish(&by, drafts).await {
+        Ok(appended) => appended,
+        Err(refusal) => return Err(explain(&doors, &by, &Topic::of_tenant(&tenant), refusal).await),
+    };
+    let published: Vec<Published> = appended.iter().map(Published::from).collect();
+    let status = if published.iter().all(|one| one.duplicate) { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(published)).into_response())
+}
+
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/topics/{topic}/signals", tag = "entries",
+    params(("tenant" = String, Path), ("topic" = String, Path)), request_body = NewEntry,
+    responses((status = 202, description = "on its way, at most once")))]
+/// Sends a signal: never stored, at most once.
+pub(crate) async fn signal(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, topic)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(signal): Body<NewEntry>,
+) -> Result<StatusCode, Problem> {
+    let topic = names::topic(&tenant, &topic)?;
+    let asker = Asker::of(&doors, &headers).await?;
+    asker.needs_key(Scope::Publish, Some(topic.tenant()))?;
+    if signal.topic.is_some() || signal.key.is_some() {
+        return Err(Problem::invalid("a signal has neither `topic` (it stands in the path) nor `key`"));
+    }
+    let content = signal.content(Content::MAX_SIGNAL_BYTES)?;
+    let signal =
+        Signal { topic: topic.clone(), author: signal.user_id, named_project: signal.project_id, content };
+    match doors.node.signal(&By::Key, signal).await {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(refusal) => Err(explain(&doors, &By::Key, &topic, refusal).await),
+    }
+}
+
+/// Which page of history.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HistoryQuery {
+    /// Entries before this position.
+    before: Option<String>,
+    /// Entries after this position.
+    after: Option<String>,
+    /// How many at most: 1 to 200, 50 if left out.
+    limit: Option<u32>,
+}
+
+/// A page of history.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Entries {
+    /// MESSAGE frames, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    entries: Vec<Box<RawValue>>,
+    /// There is more in the direction that was asked for.
+    more: bool,
+}
+
+/// A MESSAGE frame as the asker sees it.
+fn frame(by: &By, entry: &Entry) -> Box<RawValue> {
+    let mut json = encode_message(entry);
+    if let (By::User(caller), Some(key), Some(author)) = (by, &entry.key, &entry.author)
+        && caller.identity.user == *author
+    {
+        json = message_with_key(&json, key);
+    }
+    let text = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(text).expect("a MESSAGE frame is JSON")
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/topics/{topic}/entries", tag = "entries",
+    params(("tenant" = String, Path), ("topic" = String, Path), HistoryQuery),
+    responses((status = 200, body = Entries)))]
+/// A page of a topic's past; without `before` and `after` the newest.
+pub(crate) async fn list(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, topic)): Path<(String, String)>,
+    query: Result<Query<HistoryQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Entries>, Problem> {
+    let topic = names::topic(&tenant, &topic)?;
+    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    let Query(query) = query.map_err(|error| Problem::invalid(error.body_text()))?;
+    let position = |text: Option<String>| {
+        let parsed = text.map(|text| Position::parse(&text)).transpose();
+        parsed.map_err(|error| Problem::invalid(error.to_string()))
+    };
+    let (before, after) = (position(query.before)?, position(query.after)?);
+    if query.limit == Some(0) {
+        return Err(Problem::invalid("`limit` must be a whole number from 1 to 200"));
+    }
+    let page = doors.node.history(&by, &topic, before, after, query.limit.unwrap_or(50)).await?;
+    let HistoryPage { entries, more } = page;
+    Ok(Json(Entries { entries: entries.iter().map(|entry| frame(&by, entry)).collect(), more }))
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/topics/{topic}/entries/{id}", tag = "entries",
+    params(("tenant" = String, Path), ("topic" = String, Path), ("id" = String, Path)),
+    responses((status = 200, description = "a MESSAGE frame", body = Object), (status = 404, body = ProblemBody)))]
+/// One entry.
+pub(crate) async fn read(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, topic, id)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Box<RawValue>>, Problem> {
+    let topic = names::topic(&tenant, &topic)?;
+    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
+    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(frame(&by, &entry)))
+}

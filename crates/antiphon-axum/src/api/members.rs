@@ -1,0 +1,220 @@
+//! Members of projects and their settings.
+
+use std::sync::Arc;
+
+use antiphon_core::{MemberSettings, Scope, Settings};
+use antiphon_protocol::UserId;
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    directory::{gone, keeper},
+    names::{self, PageQuery},
+};
+use crate::{asker::Asker, problem::Problem, server::Doors};
+
+/// The most members of one bulk request.
+const MEMBERS_MAX: usize = 10_000;
+
+/// What a member wants; what is left out stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wishes {
+    /// Entries on the socket, in history and recovery.
+    #[serde(default)]
+    deliver: Option<bool>,
+    /// Push notifications.
+    #[serde(default)]
+    push: Option<bool>,
+}
+
+/// One of many members.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewMember {
+    /// The user; made where missing.
+    #[schema(value_type = String)]
+    user_id: UserId,
+    /// Entries on the socket.
+    #[serde(default)]
+    deliver: Option<bool>,
+    /// Push notifications.
+    #[serde(default)]
+    push: Option<bool>,
+}
+
+/// A member.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Member {
+    user_id: String,
+    deliver: bool,
+    push: bool,
+}
+
+/// A page of members.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Members {
+    items: Vec<Member>,
+    next: Option<String>,
+}
+
+/// How many members a bulk request made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Made {
+    /// New ones.
+    made: u64,
+}
+
+/// A member's settings.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SettingsBody {
+    deliver: bool,
+    push: bool,
+}
+
+fn member(user: &UserId, Settings { deliver, push }: Settings) -> Member {
+    Member { user_id: user.to_string(), deliver, push }
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects/{project}/members", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), PageQuery), responses((status = 200, body = Members)))]
+/// A project's members.
+pub(crate) async fn list(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project)): Path<(String, String)>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Json<Members>, Problem> {
+    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()?).await?;
+    let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
+    let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
+    Ok(Json(Members { items, next }))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}/members", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path)), request_body = Vec<NewMember>,
+    responses((status = 200, body = Made)))]
+/// Makes many members or changes their settings.
+pub(crate) async fn put_many(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(members): Body<Vec<NewMember>>,
+) -> Result<Json<Made>, Problem> {
+    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    if members.len() > MEMBERS_MAX {
+        return Err(Problem::invalid(format!("at most {MEMBERS_MAX} members at once")));
+    }
+    let members: Vec<MemberSettings> = members
+        .into_iter()
+        .map(|NewMember { user_id, deliver, push }| MemberSettings { user: user_id, deliver, push })
+        .collect();
+    let made = doors.node.engines().directory.put_members(&tenant, &project, &members).await?;
+    doors.node.tenant_changed(&tenant).await;
+    Ok(Json(Made { made }))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)), request_body = Wishes,
+    responses((status = 201, description = "made", body = Member), (status = 200, description = "was there", body = Member)))]
+/// Makes a member, with or without settings.
+pub(crate) async fn put(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    Body(Wishes { deliver, push }): Body<Wishes>,
+) -> Result<Response, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let (project, user) = (names::project(&project)?, names::user(&user)?);
+    let directory = &doors.node.engines().directory;
+    let new = MemberSettings { user: user.clone(), deliver, push };
+    let made = directory.put_members(&tenant, &project, &[new]).await?;
+    doors.node.tenant_changed(&tenant).await;
+    let settings = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
+    let status = if made > 0 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(member(&user, settings))).into_response())
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)),
+    responses((status = 200, body = Member)))]
+/// A member.
+pub(crate) async fn get(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Member>, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let (project, user) = (names::project(&project)?, names::user(&user)?);
+    let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
+    settings.map(|settings| Json(member(&user, settings))).ok_or_else(Problem::not_found)
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)),
+    responses((status = 204, description = "gone: nothing that is sent from now on reaches it")))]
+/// Ends a membership.
+pub(crate) async fn delete(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let (project, user) = (names::project(&project)?, names::user(&user)?);
+    let was = doors.node.engines().directory.delete_member(&tenant, &project, &user).await?;
+    doors.node.tenant_changed(&tenant).await;
+    gone(was)
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}/settings", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)),
+    responses((status = 200, body = SettingsBody)))]
+/// A member's settings; a user may read its own.
+pub(crate) async fn get_settings(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<SettingsBody>, Problem> {
+    let tenant = names::tenant(&tenant)?;
+    let (project, user) = (names::project(&project)?, names::user(&user)?);
+    Asker::of(&doors, &headers).await?.is_or_needs_key(Scope::Directory, &tenant, &user)?;
+    let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
+    let Settings { deliver, push } = settings.ok_or_else(Problem::not_found)?;
+    Ok(Json(SettingsBody { deliver, push }))
+}
+
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}/settings", tag = "members",
+    params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)), request_body = Wishes,
+    responses((status = 200, body = SettingsBody)))]
+/// Changes a member's settings; a user may change its own.
+pub(crate) async fn put_settings(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, project, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    Body(Wishes { deliver, push }): Body<Wishes>,
+) -> Result<Json<SettingsBody>, Problem> {
+    let tenant = names::tenant(&tenant)?;
+    let (project, user) = (names::project(&project)?, names::user(&user)?);
+    let asker = Asker::of(&doors, &headers).await?;
+    asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
+    let directory = &doors.node.engines().directory;
+    // A user does not make itself a member; a key makes missing parents, as in every PUT.
+    let is_user = matches!(asker, Asker::User(_));
+    if is_user && directory.member(&tenant, &project, &user).await?.is_none() {
+        return Err(Problem::not_found());
+    }
+    let wanted = MemberSettings { user: user.clone(), deliver, push };
+    directory.put_members(&tenant, &project, &[wanted]).await?;
+    doors.node.tenant_changed(&tenant).await;
+    let Settings { deliver, push } = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
+    Ok(Json(SettingsBody { deliver, push }))
+}

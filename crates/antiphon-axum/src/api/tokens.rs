@@ -1,0 +1,113 @@
+//! Opaque tokens of users: issued, revoked; and connections that are ended.
+
+use std::{sync::Arc, time::Duration};
+
+use antiphon_core::{NewToken, Tokens};
+use antiphon_protocol::now_ms;
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::{
+    body::Body,
+    directory::{gone, keeper},
+    names,
+};
+use crate::{problem::Problem, server::Doors};
+
+/// Ten years.
+const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
+
+/// How long a token is to live.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewTokenBody {
+    /// Seconds; an hour if left out.
+    #[serde(default)]
+    ttl_seconds: Option<u64>,
+}
+
+/// A token: it is shown this once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenBody {
+    token: String,
+    /// Milliseconds since the Unix epoch.
+    expires_at: i64,
+}
+
+fn tokens(doors: &Doors) -> Result<&Arc<dyn Tokens>, Problem> {
+    let missing =
+        || Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "this application issues its own tokens");
+    doors.node.engines().tokens.as_ref().ok_or_else(missing)
+}
+
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/users/{user}/tokens", tag = "tokens",
+    params(("tenant" = String, Path), ("user" = String, Path)), request_body = NewTokenBody,
+    responses((status = 201, body = TokenBody)))]
+/// Issues a token; makes tenant and user where missing.
+pub(crate) async fn issue(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(NewTokenBody { ttl_seconds }): Body<NewTokenBody>,
+) -> Result<Response, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let ttl = ttl_seconds.unwrap_or(3600);
+    if !(1..=TTL_SECONDS_MAX).contains(&ttl) {
+        return Err(Problem::invalid("`ttlSeconds` must be a whole number from 1 to 315360000"));
+    }
+    let random: [u8; 32] = rand::random();
+    let token = format!("ant_{}", URL_SAFE_NO_PAD.encode(random));
+    let expires_at = now_ms() + i64::try_from(ttl).unwrap_or(i64::MAX / 1000) * 1000;
+    let hash = Sha256::digest(token.as_bytes()).into();
+    let new = NewToken { tenant: tenant.clone(), user, hash, expires_at: Some(expires_at) };
+    tokens(&doors)?.add_token(&new).await?;
+    doors.node.tenant_changed(&tenant).await;
+    Ok((StatusCode::CREATED, Json(TokenBody { token, expires_at })).into_response())
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/users/{user}/tokens", tag = "tokens",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses((status = 204, description = "revoked, and the user's connections end with TOKEN_REVOKED")))]
+/// Revokes all tokens of a user; one that is issued after the answer is good at once.
+pub(crate) async fn revoke(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let by_the_second = doors.options.tokens_by_the_second;
+    let now = now_ms();
+    // A JWT says to the second when it was issued: the line is drawn at the next second, and the answer waits for it.
+    let before = if by_the_second { (now / 1000 + 1) * 1000 } else { now };
+    let was_there = tokens(&doors)?.revoke_tokens(&tenant, &user, before).await?;
+    doors.node.tenant_changed(&tenant).await;
+    if by_the_second && was_there {
+        let left = u64::try_from(before - now_ms()).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(left)).await;
+    }
+    gone(was_there)
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/users/{user}/connections", tag = "tokens",
+    params(("tenant" = String, Path), ("user" = String, Path)),
+    responses((status = 204, description = "its connections end with 1012; it may come back")))]
+/// Ends all connections of a user.
+pub(crate) async fn disconnect(
+    State(doors): State<Arc<Doors>>,
+    Path((tenant, user)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let was_there = doors.node.engines().directory.disconnect_user(&tenant, &user).await?;
+    doors.node.tenant_changed(&tenant).await;
+    gone(was_there)
+}

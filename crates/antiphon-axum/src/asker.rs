@@ -1,0 +1,84 @@
+//! Who asks over HTTP: the application by an API key, or a user by its token.
+
+use std::sync::Arc;
+
+use antiphon_core::{ApiKey, AuthError, Scope};
+use antiphon_node::{By, Caller};
+use antiphon_protocol::{TenantId, UserId, now_ms};
+use axum::http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{problem::Problem, server::Doors};
+
+/// How an API key begins.
+const KEY_PREFIX: &str = "antkey_";
+
+/// Whoever asks.
+pub(crate) enum Asker {
+    Key(ApiKey),
+    User(Arc<Caller>),
+}
+
+/// The Bearer token of a request; a second or another kind of Authorization is refused.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(first) = given.next() else { return Ok(None) };
+    let text = first.to_str().map_err(|_| Problem::unauthorized())?;
+    let token =
+        text.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).map(|_| text[7..].trim());
+    match (token, given.next()) {
+        (Some(token), None) if !token.is_empty() => Ok(Some(token)),
+        _ => Err(Problem::unauthorized()),
+    }
+}
+
+impl Asker {
+    /// Who shows what this request shows.
+    pub async fn of(doors: &Doors, headers: &HeaderMap) -> Result<Self, Problem> {
+        let token = bearer(headers)?.ok_or_else(Problem::unauthorized)?;
+        if token.starts_with(KEY_PREFIX) {
+            let Some(keys) = &doors.node.engines().keys else { return Err(Problem::unauthorized()) };
+            let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+            let found = keys.find_key(&hash).await?.filter(|key| {
+                bool::from(key.hash.ct_eq(&hash)) && key.expires_at.is_none_or(|ends| ends > now_ms())
+            });
+            return found.map(Self::Key).ok_or_else(Problem::unauthorized);
+        }
+        match doors.node.authenticate(token).await {
+            Ok(caller) => Ok(Self::User(caller)),
+            Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
+            Err(AuthError::Seam(error)) => Err(error.into()),
+        }
+    }
+
+    /// A key with this scope for this tenant; users may not.
+    pub fn needs_key(&self, scope: Scope, tenant: Option<&TenantId>) -> Result<(), Problem> {
+        match self {
+            Self::Key(key) if permits(key, scope, tenant) => Ok(()),
+            _ => Err(Problem::forbidden()),
+        }
+    }
+
+    /// A key with this scope for this tenant, or a user of it.
+    pub fn acts(&self, scope: Scope, tenant: &TenantId) -> Result<By, Problem> {
+        match self {
+            Self::Key(key) if permits(key, scope, Some(tenant)) => Ok(By::Key),
+            Self::User(caller) if caller.tenant() == tenant => Ok(By::User(caller.clone())),
+            _ => Err(Problem::forbidden()),
+        }
+    }
+
+    /// A key with this scope for this tenant, or this very user of it.
+    pub fn is_or_needs_key(&self, scope: Scope, tenant: &TenantId, user: &UserId) -> Result<(), Problem> {
+        match self {
+            Self::User(caller) if caller.tenant() == tenant && caller.identity.user == *user => Ok(()),
+            _ => self.needs_key(scope, Some(tenant)),
+        }
+    }
+}
+
+fn permits(key: &ApiKey, scope: Scope, tenant: Option<&TenantId>) -> bool {
+    let has_scope = key.scopes.contains(&scope) || key.scopes.contains(&Scope::Admin);
+    has_scope && key.tenant.as_ref().is_none_or(|own| tenant == Some(own))
+}

@@ -1,0 +1,105 @@
+//! Problem documents (RFC 9457): what is wrong and what to do, never an inner cause.
+
+use antiphon_core::SeamError;
+use antiphon_protocol::{ErrorCode, Refusal};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An answer that says no.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    retry_after_ms: Option<u64>,
+}
+
+/// A problem document.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemBody {
+    /// The status' own text.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// One of the protocol's error codes, or the status' text in capitals.
+    code: &'static str,
+    /// What is wrong and what to do.
+    detail: String,
+    /// After how many milliseconds the same request is worth it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after_ms: None }
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "INVALID", detail)
+    }
+
+    pub fn unauthorized() -> Self {
+        let detail = "a valid API key or token is needed: Authorization: Bearer <key>";
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail)
+    }
+
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this does not exist or is not yours to use")
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
+    }
+
+    pub fn unavailable(retry_after_ms: u64) -> Self {
+        let refusal = Refusal::unavailable(retry_after_ms);
+        refusal.into()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code {
+            ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let Refusal { code, text, retry_after_ms } = refusal;
+        Self { status, code: code.as_str(), detail: text, retry_after_ms }
+    }
+}
+
+impl From<SeamError> for Problem {
+    fn from(error: SeamError) -> Self {
+        tracing::error!(%error, "a request could not be answered");
+        Self::unavailable(1000)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, code, detail, retry_after_ms } = self;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = ProblemBody { title, status: status.as_u16(), code, detail, retry_after_ms };
+        let json = serde_json::to_vec(&body).expect("a problem is plain data");
+        let mut response = (status, json).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait_ms) = retry_after_ms {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000).max(1)));
+        }
+        response
+    }
+}

@@ -1,0 +1,184 @@
+//! The upgrade: who may open a socket, and the hand-over of the raw socket to a shard.
+
+use std::sync::Arc;
+
+use antiphon_core::AuthError;
+use antiphon_node::Caller;
+use antiphon_reactor::{Accepted, RawSocket};
+use antiphon_session::Opening;
+use antiphon_ws::handshake::Upgrade;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
+
+/// `/ws`: GET with an upgrade, or CONNECT over HTTP/2.
+pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, mut request: Request) -> Response {
+    let accept = match accept(&request) {
+        Ok(accept) => accept,
+        Err(response) => return *response,
+    };
+    let address = peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies);
+    if let Err(origin::ForeignOrigin(text)) = origin::check(request.headers(), &doors.options.allowed_origins)
+    {
+        tracing::warn!(origin = ?text, "a foreign origin was refused; --allowed-origin would allow it");
+        return Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed")
+            .into_response();
+    }
+    if let Err(problem) = room(&doors) {
+        return problem.into_response();
+    }
+    let shown = match shown(&request) {
+        Ok(shown) => shown,
+        Err(problem) => return problem.into_response(),
+    };
+    let caller = match caller(&doors, shown).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Problem::invalid("this connection can't be upgraded").into_response();
+    };
+    let opening = Opening {
+        caller,
+        user_agent: claimed(request.headers(), "user-agent"),
+        forwarded_for: claimed(request.headers(), "x-forwarded-for"),
+        address,
+    };
+    let tasks = doors.node.tasks().clone();
+    tasks.spawn_until_end(async move {
+        match on_upgrade.await {
+            Ok(upgraded) => hand_over(&doors, upgraded, opening),
+            Err(error) => tracing::debug!(%error, "an upgrade did not come to pass"),
+        }
+    });
+    switch(accept)
+}
+
+/// What the answer to a good handshake needs: the accept key over HTTP/1, nothing over HTTP/2.
+pub(crate) fn accept(request: &Request) -> Result<Option<String>, Box<Response>> {
+    let headers = request.headers();
+    let joined = |name: &str| {
+        let values: Vec<&str> =
+            headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    };
+    if request.version() == Version::HTTP_2 && request.method() == Method::CONNECT {
+        let protocol = request.extensions().get::<hyper::ext::Protocol>();
+        if protocol.is_some_and(|protocol| protocol.as_str() == "websocket") {
+            return Ok(None);
+        }
+        return Err(Box::new(Problem::invalid("`:protocol` must be websocket").into_response()));
+    }
+    if request.method() != Method::GET {
+        let problem =
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "use GET with an upgrade");
+        return Err(Box::new(problem.into_response()));
+    }
+    let (connection, upgrade) = (joined("connection"), joined("upgrade"));
+    let (version, key) = (joined("sec-websocket-version"), joined("sec-websocket-key"));
+    let asked = Upgrade {
+        connection: connection.as_deref(),
+        upgrade: upgrade.as_deref(),
+        version: version.as_deref(),
+        key: key.as_deref(),
+    };
+    asked.accept().map(Some).map_err(|error| {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut response = Problem::new(status, "INVALID", error.to_string()).into_response();
+        response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        Box::new(response)
+    })
+}
+
+pub(crate) fn switch(accept: Option<String>) -> Response {
+    let Some(accept) = accept else { return StatusCode::OK.into_response() };
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header("sec-websocket-accept", accept)
+        .body(Body::empty())
+        .expect("these headers are valid")
+}
+
+fn room(doors: &Doors) -> Result<(), Problem> {
+    let limits = doors.node.limits();
+    let is_full =
+        doors.reactor.connections() >= limits.connections || doors.reactor.half_open() >= limits.half_open;
+    if is_full || doors.node.health().draining {
+        return Err(Problem::unavailable(1000 + rand::random_range(0..4000)));
+    }
+    Ok(())
+}
+
+/// What an upgrade shows of who it is.
+enum Shown {
+    Nothing,
+    Token(String),
+    Identity(antiphon_core::Identity),
+}
+
+fn shown(request: &Request) -> Result<Shown, Problem> {
+    if let Some(identity) = request.extensions().get::<antiphon_core::Identity>() {
+        return Ok(Shown::Identity(identity.clone()));
+    }
+    Ok(asker::bearer(request.headers())?.map_or(Shown::Nothing, |token| Shown::Token(token.to_owned())))
+}
+
+/// The caller, where the upgrade shows a token or the embedding application has said who it is.
+async fn caller(doors: &Doors, shown: Shown) -> Result<Option<Arc<Caller>>, Problem> {
+    let checked = match shown {
+        Shown::Nothing => return Ok(None),
+        Shown::Identity(identity) => doors.node.admit(identity).await,
+        Shown::Token(token) => doors.node.authenticate(&token).await,
+    };
+    match checked {
+        Ok(caller) => Ok(Some(caller)),
+        Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
+        Err(AuthError::Seam(error)) => Err(error.into()),
+    }
+}
+
+fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.chars().take(256).collect::<String>().into())
+}
+
+/// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.
+fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening) {
+    match plain_socket(upgraded) {
+        Ok((socket, read)) => doors.reactor.accept(Accepted { socket, read, opening }),
+        Err(upgraded) => {
+            let Some((there, pump)) = pump::pair(TokioIo::new(*upgraded)) else { return };
+            let socket = RawSocket::Unix(there);
+            doors.reactor.accept(Accepted { socket, read: Bytes::new(), opening });
+            doors.node.tasks().spawn_until_end(pump);
+        }
+    }
+}
+
+pub(crate) fn plain_socket(upgraded: Upgraded) -> Result<(RawSocket, Bytes), Box<Upgraded>> {
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => match parts.io.into_inner().into_std() {
+            Ok(socket) => Ok((RawSocket::Tcp(socket), parts.read_buf)),
+            Err(error) => {
+                tracing::warn!(%error, "a socket could not be taken over");
+                // Nothing is left of it: whoever asks gets a pair whose other end is closed.
+                let (here, _) = std::os::unix::net::UnixStream::pair().expect("two more file descriptors");
+                Ok((RawSocket::Unix(here), Bytes::new()))
+            }
+        },
+        Err(upgraded) => Err(Box::new(upgraded)),
+    }
+}
