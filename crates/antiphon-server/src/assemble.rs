@@ -1,0 +1,126 @@
+//! The only place that names every engine: from a configuration to a node with its reactor and its routers.
+
+use std::sync::Arc;
+
+use antiphon_auth::{Authenticators, JwtAuthenticator, OpaqueAuthenticator};
+use antiphon_axum::{Doors, HttpOptions};
+use antiphon_core::{Broker, Limits, PlainChannel, Tasks, Tokens};
+use antiphon_memory::MemoryBus;
+use antiphon_node::{Engines, Node};
+use antiphon_sql::{Claim, SqlError};
+use axum::Router;
+
+use crate::{
+    config::{Config, JwtParts},
+    database,
+    failure::Failure,
+};
+
+/// A database that is open and ours to serve.
+pub struct Opened {
+    engines: antiphon_sql::Engines,
+    claim: Claim,
+}
+
+/// Why it is not.
+pub enum OpenError {
+    /// It is not there for now: worth the same again.
+    NotThere(String),
+    /// It never will be like that.
+    Final(Failure),
+}
+
+/// Opens the database of the configuration for serving.
+pub async fn open(config: &Config, limits: &Limits) -> Result<Opened, OpenError> {
+    let named = database::named(config).map_err(OpenError::Final)?;
+    let of = |error: SqlError| match error {
+        // A file does not come by waiting.
+        SqlError::Unavailable { .. } if !named.is_sqlite() => OpenError::NotThere(error.to_string()),
+        error => OpenError::Final(error.into()),
+    };
+    let claim = named.claim().map_err(of)?;
+    let engines = named.open(database::patience(limits)).await.map_err(of)?;
+    Ok(Opened { engines, claim })
+}
+
+/// A node that runs, and what drives its sockets.
+pub struct Running {
+    /// The node with its shards.
+    pub doors: Arc<Doors>,
+    /// What its clients and backends are answered by.
+    pub public: Router,
+    /// Health and metrics without a key.
+    pub operations: Router,
+    tasks: Tasks,
+    _claim: Claim,
+}
+
+/// Starts a node on an open database.
+pub fn start(
+    config: &Config,
+    limits: Limits,
+    opened: Opened,
+    jwt: Option<JwtParts>,
+) -> Result<Running, Failure> {
+    let Opened { engines, claim } = opened;
+    let (broker, plain) = broker(config)?;
+    let tokens_by_the_second = jwt.is_some();
+    let node_engines = Engines {
+        store: engines.store,
+        broker,
+        plain,
+        directory: engines.directory,
+        presence: engines.presence,
+        authenticator: Arc::new(authenticators(&engines.tokens, jwt)),
+        authorizer: Arc::new(config.topic_rules()),
+        tokens: Some(engines.tokens),
+        keys: Some(engines.keys),
+    };
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
+    let node = Node::start(node_engines, engines.secret, limits, tasks.clone());
+    let doors = Doors::open(node, http_options(config, tokens_by_the_second));
+    let doors = doors.map_err(|error| Failure::Running(format!("the shards can't start: {error}")))?;
+    let (public, operations) = (antiphon_axum::router(&doors), antiphon_axum::admin_router(&doors));
+    Ok(Running { doors, public, operations, tasks, _claim: claim })
+}
+
+fn http_options(config: &Config, tokens_by_the_second: bool) -> HttpOptions {
+    HttpOptions {
+        allowed_origins: config.origins(),
+        trusted_proxies: config.trusted_proxy.clone(),
+        shards: config.shards,
+        tokens_by_the_second,
+    }
+}
+
+impl Running {
+    /// Ends the node after its connections have ended: no lease, no task stays.
+    pub async fn end(self) {
+        let node = self.doors.node();
+        node.release_lease().await;
+        let patience = node.limits().engine_timeout;
+        if !self.tasks.end(patience).await {
+            tracing::warn!("some tasks were still at work");
+        }
+    }
+}
+
+type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
+
+fn broker(config: &Config) -> Result<Brokers, Failure> {
+    match &config.redis {
+        // Alone, or beside others that are heard of through the database with each tick.
+        None => Ok((Arc::new(MemoryBus::new().broker()), None)),
+        Some(redis) => Err(Failure::Running(format!("no broker for {redis}"))),
+    }
+}
+
+fn authenticators(tokens: &Arc<dyn Tokens>, jwt: Option<JwtParts>) -> Authenticators {
+    let opaque = Authenticators::new().with_opaque(OpaqueAuthenticator::new(tokens.clone()));
+    match jwt {
+        None => opaque,
+        Some(JwtParts { rules, keys, jwks }) => {
+            opaque.with_jwt(JwtAuthenticator::new(tokens.clone(), rules, keys, jwks))
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Addresses of the things around: the database, Redis, an issuer's keys. Their passwords are never shown:
+//! whatever prints one of these prints `***` instead.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
+
+/// The URL with its password, and whatever else in it is a secret, left out.
+pub fn redacted(url: &Url) -> String {
+    let mut shown = url.clone();
+    if shown.password().is_some() {
+        // These fail only for URLs that can't have a password.
+        let _ = shown.set_password(Some("***"));
+    } else if !shown.username().is_empty() && shown.scheme().starts_with("redis") {
+        // A password in the place of the name is a common slip.
+        let _ = shown.set_username("***");
+    }
+    if shown.query().is_some() {
+        let pairs: Vec<(String, String)> = shown
+            .query_pairs()
+            .map(|(key, value)| {
+                let secret = ["password", "pass", "secret", "token", "key"]
+                    .iter()
+                    .any(|word| key.to_ascii_lowercase().contains(word));
+                (key.into_owned(), if secret { "***".to_owned() } else { value.into_owned() })
+            })
+            .collect();
+        shown.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    shown.to_string()
+}
+
+/// Where the log, the directory and the tokens are kept.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DatabaseUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(Url),
+}
+
+impl DatabaseUrl {
+    /// The URL with its password.
+    pub fn secret(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(url) => url.to_string(),
+        }
+    }
+
+    /// Is it a file?
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains('?') {
+                return Err("expected `sqlite:PATH`");
+            }
+            return Ok(Self::Sqlite(path.into()));
+        }
+        let url = Url::parse(text).map_err(|_| EXPECTED_DATABASE)?;
+        match url.scheme() {
+            "postgres" | "postgresql" if url.host_str().is_some() || url.query().is_some() => {
+                Ok(Self::Postgres(url))
+            }
+            _ => Err(EXPECTED_DATABASE),
+        }
+    }
+}
+
+const EXPECTED_DATABASE: &str = "expected `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`";
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(_) => f.write_str(&self.secret()),
+            Self::Postgres(url) => f.write_str(&redacted(url)),
+        }
+    }
+}
+
+/// Where nodes hear each other.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RedisUrl(Url);
+
+impl RedisUrl {
+    /// The URL with its password.
+    #[expect(dead_code, reason = "the broker on Redis will take it")]
+    pub fn secret(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected `redis://HOST:PORT` or `rediss://USER:PASSWORD@HOST:PORT`";
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
+        match url.scheme() {
+            "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(Self(url)),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redacted(&self.0))
+    }
+}
+
+/// An HTTP address.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HttpUrl(pub Url);
+
+impl FromStr for HttpUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(Self(url)),
+            _ => Err("expected `https://HOST/PATH`"),
+        }
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redacted(&self.0))
+    }
+}
+
+macro_rules! text_like {
+    ($name:ident, $value:literal, $secret:literal) => {
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "x-value": $value, "x-secret": $secret })
+            }
+        }
+    };
+}
+
+text_like!(DatabaseUrl, "URL", true);
+text_like!(RedisUrl, "URL", true);
+text_like!(HttpUrl, "URL", true);
+text_like!(ListenAddress, "ADDR", false);
+text_like!(Hidden, "SECRET", true);
+
+/// Where to listen: `HOST:PORT`.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ListenAddress(String);
+
+impl ListenAddress {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED_LISTEN)?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        if host.is_empty() || (host.contains(':') && !bracketed) || port.parse::<u16>().is_err() {
+            return Err(EXPECTED_LISTEN);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+const EXPECTED_LISTEN: &str = "expected `ADDRESS:PORT`, such as `127.0.0.1:8080` or `[::]:8080`";
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A secret of the configuration.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The secret itself.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Hidden {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Err("it is empty") } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_ever_shown() {
+        let shown = |text: &str| redacted(&text.parse().unwrap());
+        for text in [
+            "postgres://app:canary@db/antiphon",
+            "postgres://app:can%61ry%40canary@db/antiphon",
+            "postgres:///antiphon?host=/run&user=app&password=canary",
+            "redis://canary@localhost",
+            "rediss://:canary@localhost:6380/0",
+            "https://issuer.example/keys?api_key=canary&Token=canary",
+        ] {
+            let shown = shown(text);
+            assert!(!shown.contains("canary") && shown.contains("***"), "{shown}");
+        }
+        assert_eq!(shown("postgres://app@db/antiphon"), "postgres://app@db/antiphon");
+        let database: DatabaseUrl = "postgres://app:canary@db/antiphon".parse().unwrap();
+        assert!(!format!("{database} {database:?}").contains("canary"));
+        assert!(database.secret().contains("canary"));
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_without_being_repeated() {
+        for text in ["mysql://u:canary@h/d", "canary", "sqlite:", "postgres://u:canary@h:port/d"] {
+            assert!(!text.parse::<DatabaseUrl>().unwrap_err().contains("canary"), "{text}");
+        }
+        for text in ["http://h", "redis://", "canary", "redis-sentinel://h"] {
+            assert!(!text.parse::<RedisUrl>().unwrap_err().contains("canary"), "{text}");
+        }
+        for text in ["8080", ":8080", "::1:8080", "h:99999", "h:"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+        assert!(
+            "[::1]:0".parse::<ListenAddress>().is_ok() && "localhost:80".parse::<ListenAddress>().is_ok()
+        );
+    }
+}

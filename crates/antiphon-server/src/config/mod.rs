@@ -1,0 +1,197 @@
+//! The configuration: what each option is, where its value may come from, and what is wrong with it.
+//!
+//! [`Config`] is the one list of options; flags, environment variables, the file's keys, `--help` and the JSON
+//! Schema are all made from it (`option.rs`). `layers.rs` puts the sources over each other.
+
+mod address;
+mod error;
+mod jwt;
+mod layers;
+mod limits;
+mod option;
+mod show;
+mod span;
+mod topics;
+
+use std::path::PathBuf;
+
+use antiphon_core::{Limits, TopicRules};
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use address::{DatabaseUrl, Hidden, HttpUrl, ListenAddress, RedisUrl};
+pub use error::ConfigError;
+pub use jwt::{JwtParts, JwtSection};
+pub use layers::{Environment, Origin, Settings};
+pub use limits::LimitsSection;
+pub use option::{ENV_PREFIX, Kind, OptionInfo, options, schema};
+pub use show::show;
+pub use span::Span;
+pub use topics::TopicSection;
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Every option. Those of the first level are flags too.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where clients and the API are listened for; port 0 takes a free one and prints it.
+    pub listen: ListenAddress,
+    /// Where entries, the directory and tokens are kept: `sqlite:PATH` or `postgres://...`.
+    pub database: DatabaseUrl,
+    /// Where nodes hear each other: `redis://...` or `rediss://...`. Without it: through PostgreSQL.
+    pub redis: Option<RedisUrl>,
+    /// Also speak the plain form of Redis channels: one channel for each tenant.
+    pub redis_plain_topics: bool,
+    /// Over how long clients are asked to leave when the node ends.
+    pub drain: Span,
+    /// For how long the node is not ready but still accepts, before a drain.
+    pub drain_delay: Span,
+    /// An origin whose pages may connect, such as `https://app.example.com`.
+    #[schemars(extend("x-value" = "URL"))]
+    pub allowed_origin: Vec<String>,
+    /// A proxy whose `X-Forwarded-For` is believed.
+    #[schemars(with = "Vec<String>", extend("x-value" = "CIDR"))]
+    pub trusted_proxy: Vec<IpNet>,
+    /// The certificate chain for TLS, in PEM.
+    #[schemars(extend("x-value" = "FILE"))]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key for TLS, in PEM.
+    #[schemars(extend("x-value" = "FILE"))]
+    pub tls_key: Option<PathBuf>,
+    /// Frames a second of one connection; 0: no bound.
+    #[schemars(extend("x-value" = "N"))]
+    pub rate_limit: u32,
+    /// Connections of this node; more are answered with 503.
+    #[schemars(extend("x-value" = "N"))]
+    pub max_connections: usize,
+    /// How long entries are kept; 0s: for ever.
+    pub retention: Span,
+    /// Where health and metrics are open without a key.
+    pub admin_listen: Option<ListenAddress>,
+    /// How lines of the log look: `json` or `pretty`.
+    #[schemars(extend("x-value" = "FORMAT"))]
+    pub log: LogFormat,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or these for parts, such as `info,antiphon_redis=debug`.
+    #[schemars(extend("x-value" = "LEVEL"))]
+    pub log_level: String,
+    /// Threads that own sockets; 0: one for each core.
+    #[schemars(extend("x-value" = "N"))]
+    pub shards: usize,
+    /// Who may subscribe and publish where; the first that fits decides.
+    pub topics: Vec<TopicSection>,
+    /// Whose JWTs are taken.
+    pub jwt: JwtSection,
+    /// The bounds of a node.
+    pub limits: LimitsSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = Limits::default();
+        let parse = |text: &str| text.parse().expect("the default is an address");
+        Self {
+            listen: parse("127.0.0.1:8080"),
+            database: DatabaseUrl::Sqlite("./antiphon.db".into()),
+            redis: None,
+            redis_plain_topics: false,
+            drain: Span(std::time::Duration::from_secs(10)),
+            drain_delay: Span::default(),
+            allowed_origin: Vec::new(),
+            trusted_proxy: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            rate_limit: limits.rate_per_second,
+            max_connections: limits.connections,
+            retention: Span(limits.retention.unwrap_or_default()),
+            admin_listen: None,
+            log: LogFormat::Pretty,
+            log_level: "info".into(),
+            shards: 0,
+            topics: Vec::new(),
+            jwt: JwtSection::default(),
+            limits: LimitsSection::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The node's bounds.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            rate_per_second: self.rate_limit,
+            connections: self.max_connections,
+            retention: (!self.retention.0.is_zero()).then_some(self.retention.0),
+            ..self.limits.applied()
+        }
+    }
+
+    /// The topic rules before the built-in ones.
+    pub fn topic_rules(&self) -> TopicRules {
+        TopicRules(self.topics.iter().map(TopicSection::rule).collect())
+    }
+
+    /// The origins whose pages may connect.
+    pub fn origins(&self) -> Vec<url::Origin> {
+        let parsed = self.allowed_origin.iter().filter_map(|origin| url::Url::parse(origin).ok());
+        parsed.map(|url| url.origin()).collect()
+    }
+
+    /// What no single option can be blamed for.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::check(text));
+        if self.database.is_sqlite() && self.redis.is_some() {
+            return refuse(
+                "`redis` needs PostgreSQL: a SQLite database belongs to one node, so there is no other to hear; \
+                 set `database` to postgres://... or leave `redis` out",
+            );
+        }
+        if self.redis_plain_topics && self.redis.is_none() {
+            return refuse("`redis_plain_topics` needs `redis`");
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return refuse("`tls_cert` and `tls_key` go together");
+        }
+        if self.max_connections == 0 {
+            return refuse("`max_connections` must be at least 1");
+        }
+        if let Some(zero) = self.limits.zero() {
+            return refuse(&format!("`limits.{zero}` must be more than 0"));
+        }
+        if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
+            return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");
+        }
+        for rule in &self.topics {
+            if let Some(fault) = rule.fault() {
+                return refuse(&format!("the topic rule for `{}`: {fault}", rule.r#match));
+            }
+        }
+        self.allowed_origin.iter().try_for_each(|origin| check_origin(origin))
+    }
+}
+
+/// An origin is compared whole, so one with a path or a star would silently never fit.
+fn check_origin(origin: &str) -> Result<(), ConfigError> {
+    let parsed = url::Url::parse(origin).ok();
+    let is_origin = parsed.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && !origin.contains('*')
+            && url.origin().ascii_serialization() == origin.trim_end_matches('/').to_ascii_lowercase()
+    });
+    if is_origin {
+        return Ok(());
+    }
+    let shown = origin.replace(char::is_control, "?");
+    Err(ConfigError::check(format!(
+        "`allowed_origin`: `{shown}` is no origin; expected scheme, host and port alone, such as `https://app.example.com`"
+    )))
+}

@@ -1,0 +1,126 @@
+//! Durations as people write them: `250ms`, `10s`, `5m`, `1h30m`, `30d`.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span(pub Duration);
+
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const EXPECTED: &str = "expected a duration such as `250ms`, `10s`, `5m`, `1h` or `30d`";
+/// So that sums with today's time can't overflow.
+const MAX_MS: u64 = 1000 * 366 * 86_400_000;
+
+impl FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "0" {
+            return Ok(Self::default());
+        }
+        let (mut rest, mut ms, mut last) = (text, 0_u64, u64::MAX);
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let number: u64 = rest[..digits].parse().map_err(|_| EXPECTED)?;
+            rest = &rest[digits..];
+            let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let unit = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or(EXPECTED)?.1;
+            rest = &rest[letters..];
+            // Descending units, each once: `1h30m`, never `30m1h`.
+            if unit >= last {
+                return Err(EXPECTED);
+            }
+            last = unit;
+            ms = number.checked_mul(unit).and_then(|more| ms.checked_add(more)).ok_or(EXPECTED)?;
+        }
+        if text.is_empty() || ms > MAX_MS {
+            return Err(EXPECTED);
+        }
+        Ok(Self(Duration::from_millis(ms)))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ms = u64::try_from(self.0.as_millis()).unwrap_or(MAX_MS);
+        if ms == 0 {
+            return f.write_str("0s");
+        }
+        for (name, unit) in UNITS {
+            if ms >= unit {
+                write!(f, "{}{name}", ms / unit)?;
+                ms %= unit;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"10s\"")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        from.deserialize_str(Text)
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
+            "x-value": "DURATION",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_as_it_is_written() {
+        for (text, ms) in
+            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("30d", 2_592_000_000), ("1h30m", 5_400_000)]
+        {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span.0.as_millis(), span.to_string().as_str()), (ms, text));
+        }
+        assert_eq!("0".parse::<Span>().unwrap().to_string(), "0s");
+        assert_eq!("90s".parse::<Span>().unwrap().to_string(), "1m30s");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in
+            ["", "10", "s", "10 s", "-1s", "1.5s", "10S", "30m1h", "1s1s", "99999999999999d", "2000000d", "é"]
+        {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+}

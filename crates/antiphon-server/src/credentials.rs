@@ -1,0 +1,110 @@
+//! `migrate`, `token issue`, `key issue`, `key list` and `key revoke`: they use the database beside a node.
+
+use antiphon_auth::{KeyRing, issue};
+use antiphon_core::{ApiKey, Scope};
+use antiphon_protocol::now_ms;
+use antiphon_sql::Engines;
+
+use crate::{
+    cli::{Flags, KeyCommand, KeyIssueArgs, TokenIssueArgs},
+    config::Config,
+    database,
+    failure::Failure,
+    output,
+};
+
+/// Brings the database to this version.
+pub async fn migrate(flags: &Flags<false>) -> Result<(), Failure> {
+    let config = read(flags)?;
+    let database = database::named(&config)?;
+    let changed = database.migrate(&database::patience(&config.limits())).await?;
+    output::print(&format!("{database} {}", if changed { "is migrated" } else { "was up to date" }))
+}
+
+/// Makes a token and prints it alone.
+pub async fn issue_token(args: &TokenIssueArgs) -> Result<(), Failure> {
+    let engines = open(&args.flags).await?;
+    let issued = issue(&*engines.tokens, &args.tenant, &args.user, Some(args.ttl.0)).await;
+    output::print(&issued.map_err(Failure::running)?.0)
+}
+
+/// Does what was asked for with API keys.
+pub async fn key(command: &KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Issue(args) => issue_key(args).await,
+        KeyCommand::List(flags) => {
+            let keys = KeyRing::new(open(flags).await?.keys).list().await.map_err(Failure::running)?;
+            output::print(table(&keys, now_ms()).trim_end())
+        }
+        KeyCommand::Revoke(args) => {
+            let ring = KeyRing::new(open(&args.flags).await?.keys);
+            match ring.revoke(&args.id).await.map_err(Failure::running)? {
+                true => output::print(&format!("{} is revoked", args.id)),
+                false => Err(Failure::Running(format!("there is no key with the id {}", args.id))),
+            }
+        }
+    }
+}
+
+async fn issue_key(args: &KeyIssueArgs) -> Result<(), Failure> {
+    let ring = KeyRing::new(open(&args.flags).await?.keys);
+    let issued = ring.issue(&args.scope, args.tenant.clone(), args.ttl.map(|ttl| ttl.0)).await;
+    output::print(&issued.map_err(Failure::running)?.0)
+}
+
+fn read(flags: &Flags<false>) -> Result<Config, Failure> {
+    let settings = flags.settings()?;
+    output::warn(&settings.warnings);
+    Ok(settings.config)
+}
+
+async fn open(flags: &Flags<false>) -> Result<Engines, Failure> {
+    let config = read(flags)?;
+    Ok(database::named(&config)?.open(database::patience(&config.limits())).await?)
+}
+
+/// The keys in columns; what a key itself is, is not known here.
+fn table(keys: &[ApiKey], now: i64) -> String {
+    let mut table = format!("{:<14}  {:<35}  {:<24}  EXPIRES\n", "ID", "SCOPES", "TENANT");
+    for key in keys {
+        let scopes: Vec<&str> = key.scopes.iter().copied().map(Scope::as_str).collect();
+        let tenant = key.tenant.as_ref().map_or("all", |tenant| tenant.as_str());
+        let expires = match key.expires_at {
+            None => "never".to_owned(),
+            Some(end) if end <= now => format!("{} (expired)", utc(end)),
+            Some(end) => utc(end),
+        };
+        table += &format!("{:<14}  {:<35}  {:<24}  {expires}\n", key.id, scopes.join(","), tenant);
+    }
+    table
+}
+
+/// A time (ms) as `2026-01-31T12:00:00Z`.
+fn utc(ms: i64) -> String {
+    let seconds = ms.div_euclid(1000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // The civil calendar from days, in eras of 400 years that begin in March (H. Hinnant).
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_the_calendar_has_them() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_764_000_000_999), "2025-11-24T16:00:00Z");
+        assert_eq!(utc(4_102_444_799_000), "2099-12-31T23:59:59Z");
+    }
+}

@@ -1,0 +1,202 @@
+//! `serve`: a node behind its door, from the first attempt at the database to the end of the drain.
+
+use std::time::Duration;
+
+use antiphon_core::{Limits, Tasks};
+use tokio::{net::TcpListener, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    assemble::{self, OpenError, Opened, Running},
+    cli::Flags,
+    config::{Config, JwtParts},
+    failure::Failure,
+    files,
+    gate::Gate,
+    listen::{self, Door},
+    output,
+    signals::Signals,
+    slots::Slots,
+    systemd, telemetry, tls,
+};
+
+/// Between two attempts at a database that is not there.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long requests that are being answered may take after a drain.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Runs a node until it is told to end.
+pub fn run(flags: &Flags<true>) -> Result<(), Failure> {
+    let settings = flags.settings()?;
+    let config = settings.config;
+    config.check()?;
+    telemetry::start(&config)?;
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let jwt = config.jwt.parts()?;
+    let tls = tls::acceptor(&config)?;
+    let limits = bounded(&config, files::raise(), tls.is_some());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::running)?;
+    let outcome = runtime.block_on(serve(config, limits, jwt, tls));
+    // Whatever still runs was given its time.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn bounded(config: &Config, open_files: u64, tls: bool) -> Limits {
+    let mut limits = config.limits();
+    let most = files::connections_below(open_files, tls);
+    if most < limits.connections {
+        // The default is meant to be out of reach; a number that somebody wrote is not.
+        if config.max_connections != Config::default().max_connections {
+            tracing::warn!(open_files, most, "the limit of open files allows fewer connections than wanted");
+        }
+        limits.connections = most;
+    }
+    limits
+}
+
+async fn serve(
+    config: Config,
+    limits: Limits,
+    jwt: Option<JwtParts>,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::running)?;
+    let listener = listen::bind(config.listen.as_str())?;
+    let admin = config.admin_listen.as_ref().map(|address| listen::bind(address.as_str())).transpose()?;
+    let mut opened = tokio::select! {
+        opened = attempt(&config, &limits) => opened?,
+        _ = signals.next() => return Ok(()),
+    };
+    let doors = Doors::new(&config, &limits, tls);
+    let mut jwt = jwt;
+    let mut running = match opened.take() {
+        Some(opened) => Some(doors.open_to(assemble::start(&config, limits.clone(), opened, jwt.take())?)),
+        None => None,
+    };
+    doors.listen(listener, admin).map_err(Failure::running)?;
+    systemd::ready();
+    if running.is_none() {
+        let opened = tokio::select! {
+            opened = until_open(&config, &limits) => opened?,
+            _ = signals.next() => return Ok(()),
+        };
+        running = Some(doors.open_to(assemble::start(&config, limits, opened, jwt)?));
+    }
+    let signal = signals.next().await;
+    tracing::info!(signal, "draining; a second signal ends at once");
+    systemd::stopping();
+    tokio::select! {
+        () = drain(&config, running, &doors) => {
+            tracing::info!("drained");
+            Ok(())
+        }
+        signal = signals.next() => Err(Failure::Running(format!("ended by a second {signal} before the drain did"))),
+    }
+}
+
+/// None: the database is not there, which was said.
+async fn attempt(config: &Config, limits: &Limits) -> Result<Option<Opened>, Failure> {
+    match assemble::open(config, limits).await {
+        Ok(opened) => Ok(Some(opened)),
+        Err(OpenError::Final(failure)) => Err(failure),
+        Err(OpenError::NotThere(error)) => {
+            tracing::error!(database = %config.database, error, "not ready: the database is not there; it is tried again");
+            Ok(None)
+        }
+    }
+}
+
+async fn until_open(config: &Config, limits: &Limits) -> Result<Opened, Failure> {
+    loop {
+        sleep(RETRY).await;
+        match assemble::open(config, limits).await {
+            Ok(opened) => {
+                tracing::info!(database = %config.database, "the database is there: ready");
+                return Ok(opened);
+            }
+            Err(OpenError::Final(failure)) => return Err(failure),
+            Err(OpenError::NotThere(error)) => tracing::debug!(error, "the database is still not there"),
+        }
+    }
+}
+
+/// Not ready, then not accepting, then without clients, then gone.
+async fn drain(config: &Config, running: Option<Running>, doors: &Doors) {
+    let Some(running) = running else { return };
+    running.doors.node().begin_drain();
+    sleep(config.drain_delay.0).await;
+    doors.stop.cancel();
+    let (reactor, window) = (running.doors.reactor().clone(), config.drain.0);
+    let drained = tokio::task::spawn_blocking(move || reactor.drain(window)).await;
+    if drained.is_err() {
+        tracing::error!("the drain broke off");
+    }
+    doors.close().await;
+    running.end().await;
+}
+
+/// What the world comes in by.
+struct Doors {
+    public: Door,
+    operations: Door,
+    public_gate: Gate,
+    operations_gate: Gate,
+    is_tls: bool,
+    tasks: Tasks,
+    /// Cancelled: no new connections at the public door.
+    stop: CancellationToken,
+    /// Cancelled: none for operations either.
+    stop_operations: CancellationToken,
+}
+
+impl Doors {
+    fn new(config: &Config, limits: &Limits, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+        let (public_gate, operations_gate) = (Gate::closed(NO_DATABASE), Gate::closed(NO_DATABASE));
+        let slots =
+            || Slots::new(limits.half_open, limits.half_open_per_address, config.trusted_proxy.clone());
+        let is_tls = tls.is_some();
+        Self {
+            public: Door::new(public_gate.router(), tls, slots(), limits),
+            operations: Door::new(operations_gate.router(), None, slots(), limits),
+            public_gate,
+            operations_gate,
+            is_tls,
+            tasks: Tasks::new(tokio::runtime::Handle::current()),
+            stop: CancellationToken::new(),
+            stop_operations: CancellationToken::new(),
+        }
+    }
+
+    fn open_to(&self, running: Running) -> Running {
+        self.public_gate.open(running.public.clone());
+        self.operations_gate.open(running.operations.clone());
+        running
+    }
+
+    fn listen(&self, listener: TcpListener, admin: Option<TcpListener>) -> std::io::Result<()> {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let address = listener.local_addr()?;
+        if let Some(admin) = admin {
+            tracing::info!("health and metrics on http://{}", admin.local_addr()?);
+            let accepting =
+                self.operations.clone().accept(admin, self.tasks.clone(), self.stop_operations.clone());
+            self.tasks.spawn(accepting);
+        }
+        self.tasks.spawn(self.public.clone().accept(listener, self.tasks.clone(), self.stop.clone()));
+        // On standard output, for whoever asked for port 0.
+        output::print(&format!("listening on {scheme}://{address}"))
+            .map_err(|failure| std::io::Error::other(failure.to_string()))
+    }
+
+    /// Lets requests that are being answered end.
+    async fn close(&self) {
+        self.stop_operations.cancel();
+        self.public.end();
+        self.operations.end();
+        self.tasks.end(LAST_ANSWERS).await;
+    }
+}
+
+const NO_DATABASE: &str = "the database is not there yet";

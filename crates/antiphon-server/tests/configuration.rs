@@ -1,0 +1,216 @@
+//! The configuration as an operator meets it: through the program that was built.
+
+mod support;
+
+use std::fs;
+
+use support::{Program, antiphon};
+
+fn shown(program: Program, key: &str) -> String {
+    let finished = program.run();
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let line = finished.stdout.lines().find(|line| line.starts_with(&format!("{key} = ")));
+    line.unwrap_or_else(|| panic!("no {key} in:\n{}", finished.stdout)).to_owned()
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "rate_limit = 3\ndrain = '3s'\nlisten = '127.0.0.1:3'\n").unwrap();
+    let program = || {
+        antiphon(&["config", "show", "--rate-limit", "1"])
+            .arg("--config")
+            .arg(&file)
+            .env("ANTIPHON_RATE_LIMIT", "2")
+            .env("ANTIPHON_DRAIN", "2s")
+    };
+    assert_eq!(shown(program(), "rate_limit"), "rate_limit = 1  # --rate-limit");
+    assert_eq!(shown(program(), "drain"), "drain = \"2s\"  # ANTIPHON_DRAIN");
+    assert!(shown(program(), "listen").starts_with("listen = \"127.0.0.1:3\"  # "));
+    assert_eq!(shown(program(), "drain_delay"), "drain_delay = \"0s\"  # default");
+}
+
+#[test]
+fn a_variable_may_name_a_file_that_holds_the_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("limit");
+    fs::write(&file, "42\n").unwrap();
+    let program = || antiphon(&["config", "show"]).env("ANTIPHON_RATE_LIMIT_FILE", &file);
+    assert_eq!(shown(program(), "rate_limit"), "rate_limit = 42  # ANTIPHON_RATE_LIMIT_FILE");
+    let both = program().env("ANTIPHON_RATE_LIMIT", "1").run();
+    assert_eq!(both.code, 2);
+    assert!(both.stderr.contains("both set"), "{}", both.stderr);
+    let missing = antiphon(&["config", "show"]).env("ANTIPHON_DATABASE_FILE", "/nowhere/at/all").run();
+    assert_eq!(missing.code, 2);
+    assert!(missing.stderr.contains("ANTIPHON_DATABASE_FILE"), "{}", missing.stderr);
+}
+
+#[test]
+fn the_configuration_file_may_be_named_by_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "rate-limit = 9\n[limits]\ntick = '1s'\n").unwrap();
+    let program = || antiphon(&["config", "show"]).env("ANTIPHON_CONFIG", &file);
+    assert!(shown(program(), "rate_limit").starts_with("rate_limit = 9 "));
+    assert!(shown(program(), "tick").starts_with("tick = \"1s\" "));
+}
+
+#[test]
+fn an_unknown_key_ends_with_status_2_and_the_nearest_known_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "lisen = '127.0.0.1:1'\n").unwrap();
+    for command in [&["config", "check"][..], &["config", "show"], &["serve"], &["migrate"], &["key", "list"]]
+    {
+        let finished = antiphon(command).arg("--config").arg(&file).run();
+        assert_eq!(finished.code, 2, "{command:?}");
+        assert!(
+            finished.stderr.contains("unknown key `lisen`, did you mean `listen`?"),
+            "{command:?}: {}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning_alone() {
+    let finished = antiphon(&["config", "check"]).env("ANTIPHON_REDSI", "x").run();
+    assert_eq!(finished.code, 0);
+    assert!(finished.stderr.contains("did you mean `ANTIPHON_REDIS`?"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_can_not_be_is_refused_with_status_2() {
+    for args in [
+        &["--database", "sqlite:./a.db", "--redis", "redis://h"][..],
+        &["--database", "mysql://h/d"],
+        &["--redis-plain-topics"],
+        &["--tls-cert", "a.pem"],
+        &["--drain", "10"],
+        &["--rate-limit", "-1"],
+        &["--listen", "8080"],
+        &["--trusted-proxy", "10.0.0.0/33"],
+        &["--allowed-origin", "https://*.example.com/"],
+        &["--allowed-origin", "https://example.com/path"],
+        &["--log", "xml"],
+        &["--max-connections", "0"],
+        &["--no-such-option"],
+    ] {
+        let finished = antiphon(&["config", "check"]).args(args).run();
+        assert_eq!(finished.code, 2, "{args:?}: {}", finished.stderr);
+        assert!(finished.stdout.is_empty(), "{args:?}");
+    }
+    assert_eq!(antiphon(&[]).run().code, 2);
+    assert_eq!(antiphon(&["no-such-command"]).run().code, 2);
+}
+
+#[test]
+fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    for (text, words) in [
+        ("[[topics]]\nmatch = 'a'\nsubscribe = 'everyone'\npublish = 'users'", "topics"),
+        ("[[topics]]\nmatch = 'a'\nsubscribe = 'members'\npublish = 'users'", "`members` and `self`"),
+        ("[[topics]]\nmatch = '*a*'\nsubscribe = 'users'\npublish = 'users'", "one `*`"),
+        ("[jwt]\nsecret = 'short'", "32 bytes"),
+        ("[jwt]\npublic_key = '/nowhere.pem'", "/nowhere.pem"),
+        ("[limits]\nring_entries = 0", "ring_entries"),
+        ("[limits]\nlease_ttl = '1s'", "lease_ttl"),
+        ("rate_limit = '5'", "rate_limit"),
+        ("listen = ", "antiphon.toml:1"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let finished = antiphon(&["config", "check", "--config"]).arg(&file).run();
+        assert_eq!(finished.code, 2, "{text}");
+        assert!(finished.stderr.contains(words), "{text}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_good_file_with_every_section_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(
+        &file,
+        r#"
+        database = "postgres://app@db/antiphon"
+        redis = "rediss://cache:6380"
+        redis_plain_topics = true
+        allowed_origin = ["https://app.example.com", "http://localhost:3000"]
+        trusted-proxy = "10.0.0.0/8"
+        [[topics]]
+        match = "room:*"
+        subscribe = "members"
+        publish = "none"
+        [jwt]
+        secret = "a secret of more than thirty-two bytes"
+        issuer = "https://issuer.example"
+        [limits]
+        ring_age = "1m"
+        "#,
+    )
+    .unwrap();
+    let finished = antiphon(&["config", "check", "--config"]).arg(&file).run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let rules = antiphon(&["config", "show", "--config"]).arg(&file).run().stdout;
+    assert!(rules.contains("match = \"room:*\"") && !rules.contains("thirty-two"), "{rules}");
+}
+
+#[test]
+fn no_password_is_ever_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    let text = "database = 'postgres://app:canary@127.0.0.1:1/d'\nredis = 'redis://:canary@127.0.0.1:1'\n\
+                [jwt]\nsecret = 'canary canary canary canary canary'\njwks_url = 'http://u:canary@127.0.0.1:1/'\n";
+    for (text, command) in [
+        (text.to_owned(), &["config", "show"][..]),
+        (text.to_owned(), &["config", "check"]),
+        (text.to_owned(), &["key", "list"]),
+        (text.to_owned(), &["migrate"]),
+        (text.replace("redis://", "rediss:/"), &["config", "check"]),
+        (text.replace("postgres://", "oracle://"), &["config", "check"]),
+        (text.replace("/d'", "/d"), &["config", "check"]),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let finished = antiphon(command).arg("--config").arg(&file).run();
+        let said = finished.stdout + &finished.stderr;
+        assert!(!said.contains("canary"), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn the_schema_is_one_that_names_every_key() {
+    let finished = antiphon(&["config", "schema"]).run();
+    let schema: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["properties"]["drain"]["default"], "10s");
+    assert_eq!(schema["properties"]["limits"]["properties"]["ring_bytes"]["default"], 262_144);
+    assert_eq!(schema["properties"]["topics"]["items"]["required"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn the_page_on_configuration_names_every_option_with_its_default() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/configuration.md");
+    let page = fs::read_to_string(page).unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(&antiphon(&["config", "schema"]).run().stdout).unwrap();
+    let mut pending = vec![(String::new(), &schema["properties"])];
+    while let Some((prefix, properties)) = pending.pop() {
+        for (name, property) in properties.as_object().unwrap() {
+            let key = format!("{prefix}{name}");
+            if property["properties"].is_object() {
+                pending.push((format!("{key}."), &property["properties"]));
+                continue;
+            }
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{key}`")));
+            let row = row.unwrap_or_else(|| panic!("{key} has no row in configuration.md"));
+            let default = match &property["default"] {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null | serde_json::Value::Array(_) => "none".into(),
+                other => other.to_string(),
+            };
+            assert!(row.contains(&default), "the row of {key} lacks its default {default}: {row}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Tokens and keys from the command line, on a SQLite file.
+
+mod support;
+
+use support::{Finished, antiphon};
+
+struct File(tempfile::TempDir);
+
+fn new_file() -> File {
+    File(support::folder())
+}
+
+impl File {
+    fn run(&self, args: &[&str]) -> Finished {
+        let database = format!("sqlite:{}", self.0.path().join("a.db").display());
+        antiphon(args).args(&["--database", &database]).run()
+    }
+
+    fn good(&self, args: &[&str]) -> String {
+        let finished = self.run(args);
+        assert_eq!(finished.code, 0, "{args:?}: {}", finished.stderr);
+        finished.stdout
+    }
+}
+
+#[test]
+fn a_token_is_printed_alone() {
+    let file = new_file();
+    let args = ["token", "issue", "--tenant", "acme", "--user", "auth0|6a", "--ttl", "1h"];
+    let printed = file.good(&args);
+    let token = printed.strip_suffix('\n').unwrap();
+    assert!(token.starts_with("ant_") && token.len() == 47 && !token.contains(char::is_whitespace));
+    assert_ne!(file.good(&args), printed);
+}
+
+#[test]
+fn a_key_is_printed_alone_and_never_again() {
+    let file = new_file();
+    let printed =
+        file.good(&["key", "issue", "--scope", "publish", "--scope", "metrics", "--tenant", "acme"]);
+    let key = printed.strip_suffix('\n').unwrap();
+    assert!(key.starts_with("antkey_") && !key.contains(char::is_whitespace));
+    file.good(&["key", "issue", "--ttl", "30d"]);
+
+    let list = file.good(&["key", "list"]);
+    let rows: Vec<Vec<&str>> = list.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0][1..], ["publish,metrics", "acme", "never"]);
+    assert_eq!(rows[1][1..3], ["publish,directory,metrics,admin", "all"]);
+    assert!(rows[1][3].starts_with("20") && rows[1][3].ends_with('Z'));
+    assert!(!list.contains("antkey_") && !list.contains(&key[7..]));
+
+    let id = rows[0][0];
+    file.good(&["key", "revoke", id]);
+    assert_eq!(file.good(&["key", "list"]).lines().count(), 2);
+    let again = file.run(&["key", "revoke", id]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains(id));
+}
+
+#[test]
+fn what_can_not_be_issued_is_a_wrong_command_line() {
+    let file = new_file();
+    for args in [
+        &["token", "issue", "--tenant", "acme"][..],
+        &["token", "issue", "--tenant", "a b", "--user", "u"],
+        &["token", "issue", "--tenant", "acme", "--user", "u", "--ttl", "soon"],
+        &["key", "issue", "--scope", "everything"],
+        &["key", "revoke"],
+    ] {
+        let finished = file.run(args);
+        assert_eq!((finished.code, finished.stdout.as_str()), (2, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn options_of_an_issue_may_come_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("a.db").display());
+    let finished = antiphon(&["token", "issue"])
+        .env("ANTIPHON_TENANT", "acme")
+        .env("ANTIPHON_USER", "ann")
+        .env("ANTIPHON_DATABASE", database)
+        .run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    assert!(finished.stdout.starts_with("ant_"));
+}
+
+#[test]
+fn a_migration_may_be_repeated() {
+    let file = new_file();
+    assert!(file.good(&["migrate"]).contains("is migrated"));
+    assert!(file.good(&["migrate"]).contains("was up to date"));
+}
+
+#[test]
+fn a_database_that_can_not_be_opened_is_status_1_and_named() {
+    let finished = antiphon(&["key", "list", "--database", "sqlite:/nowhere/at/all/a.db"]).run();
+    assert_eq!(finished.code, 1);
+    assert!(finished.stderr.contains("/nowhere/at/all/a.db"), "{}", finished.stderr);
+}

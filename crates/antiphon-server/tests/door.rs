@@ -1,0 +1,108 @@
+//! What strangers may do to the door: be slow, be huge, be many.
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Instant,
+};
+
+use support::node::{Node, PATIENCE, exchange};
+
+const QUICK: &str = "[limits]\nhandshake_timeout = '400ms'\n";
+
+#[test]
+fn a_client_that_says_nothing_is_let_go_after_the_handshake_timeout() {
+    let node = Node::serve_with(QUICK, &[]);
+    let (began, mut silent) = (Instant::now(), node.connect());
+    assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0);
+    assert!(began.elapsed().as_millis() >= 300 && began.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_client_that_sends_its_head_byte_by_byte_is_let_go_too() {
+    let node = Node::serve_with(QUICK, &[]);
+    let mut slow = node.connect();
+    let mut reader = slow.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        // pace: this client is slow on purpose.
+        let pause = std::time::Duration::from_millis(50);
+        let head = std::iter::once(&b"GET / HTTP/1.1\r\n"[..]).chain(std::iter::repeat(&b"a"[..]));
+        for part in head.take(400) {
+            if slow.write_all(part).is_err() {
+                return true;
+            }
+            std::thread::sleep(pause);
+        }
+        false
+    });
+    let mut answer = Vec::new();
+    let _ = reader.read_to_end(&mut answer);
+    assert!(writer.join().unwrap());
+}
+
+#[test]
+fn a_huge_head_and_too_many_headers_are_refused_without_being_kept() {
+    let node = Node::serve(&[]);
+    let huge = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024 * 1024));
+    let answer = exchange(node.connect(), &huge);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let many: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
+    let answer = exchange(node.connect(), &format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert_eq!(node.status("/health/live"), Some(200));
+}
+
+#[test]
+fn what_is_half_open_is_bounded_and_goes_away() {
+    let node = Node::serve_with("[limits]\nhandshake_timeout = '1s'\nhalf_open = 20\n", &[]);
+    let crowd: Vec<TcpStream> = (0..60).map(|_| node.connect()).collect();
+    let began = Instant::now();
+    let gone_at_once = crowd
+        .into_iter()
+        .map(|mut socket| socket.read(&mut [0; 1]).map_or(true, |read| read == 0))
+        .filter(|gone| *gone)
+        .count();
+    assert_eq!(gone_at_once, 60);
+    assert!(began.elapsed().as_millis() >= 500);
+    assert_eq!(node.status("/health/live"), Some(200));
+}
+
+#[test]
+fn running_out_of_files_is_survived_and_logged_once() {
+    let node = Node::serve_with_files(64, "[limits]\nhandshake_timeout = '1s'\n");
+    let crowd: Vec<TcpStream> = (0..200).filter_map(|_| TcpStream::connect(node.address).ok()).collect();
+    node.logged("can't be accepted");
+    drop(crowd);
+    let line = node.logged("connections are ");
+    assert!(line.contains("accepted again"), "{line}");
+    assert_eq!(node.status("/health/live"), Some(200));
+}
+
+#[test]
+fn tls_is_spoken_where_a_certificate_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, signed.cert.pem()).unwrap();
+    std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+    let node = Node::serve(&["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    assert_eq!(node.first_line, format!("listening on https://{}\n", node.address));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let session = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+    let stream = rustls::StreamOwned::new(session, node.connect());
+    let answer = exchange(stream, "GET /health/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(!node.get("/health/live").starts_with("HTTP/1.1 200"));
+}

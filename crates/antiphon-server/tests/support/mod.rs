@@ -1,0 +1,64 @@
+//! Runs the program that was built, with an environment of its own.
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub mod node;
+
+use std::{ffi::OsStr, process::Command};
+
+/// A run to come.
+pub struct Program(Command);
+
+/// What it was.
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The program with these arguments, and no variable of ours but what is given.
+pub fn antiphon(args: &[&str]) -> Program {
+    Program(command(args))
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    command.args(args);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ANTIPHON_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Program {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.0.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub fn run(mut self) -> Finished {
+        let output = self.0.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Finished {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+/// A folder that goes away.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
