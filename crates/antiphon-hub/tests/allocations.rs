@@ -1,6 +1,6 @@
 //! Fan-out allocates nothing for a subscriber and encodes once: counted at one subscriber and at ten thousand.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What a feed and its pass promise.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

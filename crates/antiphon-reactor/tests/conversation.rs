@@ -1,6 +1,6 @@
 //! Conversations over real sockets with real shards, on memory engines.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! A hub with one shard, and connections that remember what was written to them.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Nodes on memory engines, with clients on socket pairs: everything between the socket and the seams is real.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use std::{
     io::{Read, Write},

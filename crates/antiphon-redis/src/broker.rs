@@ -1,0 +1,84 @@
+//! The broker: what the node asks for, handed to the two connections.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Tasks};
+use antiphon_protocol::TenantId;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::{
+    channel::{Listened, name},
+    dispatch::Dispatch,
+    listener,
+    options::{Dialer, RedisError, RedisOptions},
+    publisher::{self, Post},
+};
+
+/// The Broker on one Redis, and its plain channels.
+pub struct RedisBroker {
+    dispatch: Arc<Dispatch>,
+    posts: mpsc::Sender<Post>,
+}
+
+impl RedisBroker {
+    /// Starts to connect; whether Redis is there shows in its state. Its tasks end with `tasks`.
+    pub fn start(options: &RedisOptions, tasks: &Tasks) -> Result<Arc<Self>, RedisError> {
+        let dialer = Arc::new(Dialer::new(options)?);
+        let dispatch = Arc::new(Dispatch::default());
+        let (posts, queue) = mpsc::channel(options.queue.max(1));
+        tasks.spawn_until_end(listener::run(dialer.clone(), dispatch.clone()));
+        tasks.spawn_until_end(publisher::run(dialer, dispatch.clone(), queue));
+        Ok(Arc::new(Self { dispatch, posts }))
+    }
+
+    fn queue(&self, channel: String, bytes: Bytes) {
+        if !self.dispatch.is_up() || self.posts.try_send((channel, bytes)).is_err() {
+            self.dispatch.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Broker for RedisBroker {
+    fn attach(&self, inbox: Arc<dyn Inbox>) {
+        self.dispatch.attach(&inbox);
+    }
+
+    fn listen(&self, channel: &Channel) {
+        self.dispatch.want(name(channel), Listened::Ours(channel.clone()));
+    }
+
+    fn ignore(&self, channel: &Channel) {
+        self.dispatch.ignore(&name(channel));
+    }
+
+    fn post(&self, channel: &Channel, bytes: Bytes) {
+        self.queue(name(channel), bytes);
+    }
+
+    fn current_state(&self) -> BrokerState {
+        if self.dispatch.is_up() { BrokerState::Up } else { BrokerState::Down }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dispatch.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl PlainChannel for RedisBroker {
+    fn attach_plain(&self, inbox: Arc<dyn PlainInbox>) {
+        self.dispatch.attach_plain(&inbox);
+    }
+
+    fn listen_plain(&self, tenant: &TenantId) {
+        self.dispatch.want(tenant.to_string(), Listened::Plain(tenant.clone()));
+    }
+
+    fn ignore_plain(&self, tenant: &TenantId) {
+        self.dispatch.ignore(tenant.as_str());
+    }
+
+    fn post_plain(&self, tenant: &TenantId, json: Bytes) {
+        self.queue(tenant.to_string(), json);
+    }
+}
