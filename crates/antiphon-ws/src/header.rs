@@ -135,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn no_first_byte_is_taken_but_the_nine_lawful_ones() {
+        let taken: Vec<u8> = (0..=u8::MAX).filter(|first| Header::parse(&[*first]).is_ok()).collect();
+        assert_eq!(taken, [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A]);
+    }
+
+    #[test]
     fn the_shortest_form_of_every_length_is_taken() {
         for length in [0, 1, 125, 126, 0xFFFF, 0x1_0000, (1 << 63) - 1] {
             let head = crate::client::header(Opcode::Binary, false, [1, 2, 3, 4], length);
