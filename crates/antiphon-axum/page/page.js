@@ -32,12 +32,14 @@ const operation = (path, method, spec, schemas) => {
   form.append(make("button", { type: "submit", textContent: "Send" }), output);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    let url = path;
+    let filled = path;
     const query = new URLSearchParams();
     for (const { parameter, input } of fields) {
-      if (parameter.in === "path") url = url.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
+      if (parameter.in === "path") filled = filled.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
       else if (input.value) query.set(parameter.name, input.value);
     }
+    // Relative to this script, so that it works below any prefix.
+    const url = new URL(`..${filled}`, import.meta.url).href;
     const headers = bearer.value ? { authorization: `Bearer ${bearer.value}` } : {};
     if (body) headers["content-type"] = "application/json";
     output.hidden = false;
@@ -58,7 +60,7 @@ const operation = (path, method, spec, schemas) => {
   return make("details", {}, summary, form);
 };
 
-const api = await (await fetch("/api/openapi.json")).json();
+const api = await (await fetch(new URL("openapi.json", import.meta.url))).json();
 const groups = new Map();
 for (const [path, methods] of Object.entries(api.paths)) {
   for (const [method, spec] of Object.entries(methods)) {

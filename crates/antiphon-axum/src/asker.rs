@@ -5,7 +5,10 @@ use std::sync::Arc;
 use antiphon_core::{ApiKey, AuthError, Scope};
 use antiphon_node::{By, Caller};
 use antiphon_protocol::{TenantId, UserId, now_ms};
-use axum::http::{HeaderMap, header};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -33,9 +36,18 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
+/// Who asks is known before a byte of the body is read.
+impl FromRequestParts<Arc<Doors>> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, doors: &Arc<Doors>) -> Result<Self, Problem> {
+        Self::of(doors, &parts.headers).await
+    }
+}
+
 impl Asker {
     /// Who shows what this request shows.
-    pub async fn of(doors: &Doors, headers: &HeaderMap) -> Result<Self, Problem> {
+    async fn of(doors: &Doors, headers: &HeaderMap) -> Result<Self, Problem> {
         let token = bearer(headers)?.ok_or_else(Problem::unauthorized)?;
         if token.starts_with(KEY_PREFIX) {
             let Some(keys) = &doors.node.engines().keys else { return Err(Problem::unauthorized()) };

@@ -6,7 +6,7 @@ use antiphon_core::{BrokerState, Scope};
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -30,6 +30,7 @@ pub(crate) fn router(doors: &Arc<Doors>, is_open: bool) -> Router {
         .route("/health/live", get(|| async { Json(serde_json::json!({"live": true})) }))
         .route("/health/ready", get(ready))
         .route("/metrics", metrics)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .with_state(doors.clone())
 }
 
@@ -46,8 +47,8 @@ async fn ready(State(doors): State<Arc<Doors>>) -> Response {
     (status, Json(body)).into_response()
 }
 
-async fn metrics(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result<Response, Problem> {
-    Asker::of(&doors, &headers).await?.needs_key(Scope::Metrics, None)?;
+async fn metrics(State(doors): State<Arc<Doors>>, asker: Asker) -> Result<Response, Problem> {
+    asker.needs_key(Scope::Metrics, None)?;
     Ok(open_metrics(State(doors)).await)
 }
 

@@ -57,6 +57,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
     }
 
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
+    }
+
     pub fn unavailable(retry_after_ms: u64) -> Self {
         let refusal = Refusal::unavailable(retry_after_ms);
         refusal.into()
@@ -82,6 +86,13 @@ impl From<SeamError> for Problem {
     fn from(error: SeamError) -> Self {
         tracing::error!(%error, "a request could not be answered");
         Self::unavailable(1000)
+    }
+}
+
+/// Where an answer is due rather than a problem; responses are large, so it is boxed.
+impl From<Problem> for Box<Response> {
+    fn from(problem: Problem) -> Self {
+        Box::new(problem.into_response())
     }
 }
 

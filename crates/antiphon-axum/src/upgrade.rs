@@ -6,7 +6,7 @@ use antiphon_core::AuthError;
 use antiphon_node::Caller;
 use antiphon_reactor::{Accepted, RawSocket};
 use antiphon_session::Opening;
-use antiphon_ws::handshake::Upgrade;
+use antiphon_ws::handshake::{Upgrade, UpgradeError};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -15,52 +15,46 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::net::TcpStream;
 
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
 
 /// `/ws`: GET with an upgrade, or CONNECT over HTTP/2.
-pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, mut request: Request) -> Response {
-    let accept = match accept(&request) {
-        Ok(accept) => accept,
-        Err(response) => return *response,
-    };
-    let address = peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies);
-    if let Err(origin::ForeignOrigin(text)) = origin::check(request.headers(), &doors.options.allowed_origins)
-    {
+pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    answer(&doors, request).await.unwrap_or_else(|refused| *refused)
+}
+
+async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Box<Response>> {
+    if let Err(origin::ForeignOrigin(text)) = origin::check(&request, &doors.options.allowed_origins) {
         tracing::warn!(origin = ?text, "a foreign origin was refused; --allowed-origin would allow it");
-        return Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed")
-            .into_response();
+        return Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed").into());
     }
-    if let Err(problem) = room(&doors) {
-        return problem.into_response();
-    }
-    let shown = match shown(&request) {
-        Ok(shown) => shown,
-        Err(problem) => return problem.into_response(),
-    };
-    let caller = match caller(&doors, shown).await {
-        Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
-    };
-    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return Problem::invalid("this connection can't be upgraded").into_response();
-    };
+    let accept = accept(&request)?;
+    room(doors)?;
+    let shown = shown(&request)?;
+    let caller = caller(doors, shown).await?;
+    let address = peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies);
     let opening = Opening {
         caller,
         user_agent: claimed(request.headers(), "user-agent"),
         forwarded_for: claimed(request.headers(), "x-forwarded-for"),
         address,
     };
+    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(Problem::invalid("this connection can't be upgraded").into());
+    };
+    let doors = doors.clone();
     let tasks = doors.node.tasks().clone();
     tasks.spawn_until_end(async move {
-        match on_upgrade.await {
-            Ok(upgraded) => hand_over(&doors, upgraded, opening),
-            Err(error) => tracing::debug!(%error, "an upgrade did not come to pass"),
+        let patience = doors.node.limits().handshake_timeout;
+        match tokio::time::timeout(patience, on_upgrade).await {
+            Ok(Ok(upgraded)) => hand_over(&doors, upgraded, opening),
+            Ok(Err(error)) => tracing::debug!(%error, "an upgrade did not come to pass"),
+            Err(_) => tracing::debug!("a client did not take the answer to its upgrade"),
         }
     });
-    switch(accept)
+    Ok(switch(accept))
 }
 
 /// What the answer to a good handshake needs: the accept key over HTTP/1, nothing over HTTP/2.
@@ -73,15 +67,16 @@ pub(crate) fn accept(request: &Request) -> Result<Option<String>, Box<Response>>
     };
     if request.version() == Version::HTTP_2 && request.method() == Method::CONNECT {
         let protocol = request.extensions().get::<hyper::ext::Protocol>();
-        if protocol.is_some_and(|protocol| protocol.as_str() == "websocket") {
-            return Ok(None);
+        if protocol.is_none_or(|protocol| protocol.as_str() != "websocket") {
+            return Err(Problem::invalid("`:protocol` must be websocket").into());
         }
-        return Err(Box::new(Problem::invalid("`:protocol` must be websocket").into_response()));
+        return match joined("sec-websocket-version").as_deref() {
+            Some("13") => Ok(None),
+            _ => Err(not_upgraded(&UpgradeError::Version)),
+        };
     }
     if request.method() != Method::GET {
-        let problem =
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "use GET with an upgrade");
-        return Err(Box::new(problem.into_response()));
+        return Err(Problem::method_not_allowed().into());
     }
     let (connection, upgrade) = (joined("connection"), joined("upgrade"));
     let (version, key) = (joined("sec-websocket-version"), joined("sec-websocket-key"));
@@ -91,13 +86,15 @@ pub(crate) fn accept(request: &Request) -> Result<Option<String>, Box<Response>>
         version: version.as_deref(),
         key: key.as_deref(),
     };
-    asked.accept().map(Some).map_err(|error| {
-        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = Problem::new(status, "INVALID", error.to_string()).into_response();
-        response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
-        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        Box::new(response)
-    })
+    asked.accept().map(Some).map_err(|error| not_upgraded(&error))
+}
+
+fn not_upgraded(error: &UpgradeError) -> Box<Response> {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = Problem::new(status, "INVALID", error.to_string()).into_response();
+    response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    Box::new(response)
 }
 
 pub(crate) fn switch(accept: Option<String>) -> Response {
@@ -156,29 +153,17 @@ fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.
 fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening) {
-    match plain_socket(upgraded) {
-        Ok((socket, read)) => doors.reactor.accept(Accepted { socket, read, opening }),
+    let taken = match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => parts.io.into_inner().into_std().map(|io| (RawSocket::Tcp(io), parts.read_buf)),
         Err(upgraded) => {
-            let Some((there, pump)) = pump::pair(TokioIo::new(*upgraded)) else { return };
-            let socket = RawSocket::Unix(there);
-            doors.reactor.accept(Accepted { socket, read: Bytes::new(), opening });
-            doors.node.tasks().spawn_until_end(pump);
+            pump::pair(TokioIo::new(upgraded), doors.node.limits().progress_timeout).map(|(there, pump)| {
+                doors.node.tasks().spawn_until_end(pump);
+                (RawSocket::Unix(there), Bytes::new())
+            })
         }
-    }
-}
-
-pub(crate) fn plain_socket(upgraded: Upgraded) -> Result<(RawSocket, Bytes), Box<Upgraded>> {
-    use hyper_util::server::conn::auto::upgrade::downcast;
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => match parts.io.into_inner().into_std() {
-            Ok(socket) => Ok((RawSocket::Tcp(socket), parts.read_buf)),
-            Err(error) => {
-                tracing::warn!(%error, "a socket could not be taken over");
-                // Nothing is left of it: whoever asks gets a pair whose other end is closed.
-                let (here, _) = std::os::unix::net::UnixStream::pair().expect("two more file descriptors");
-                Ok((RawSocket::Unix(here), Bytes::new()))
-            }
-        },
-        Err(upgraded) => Err(Box::new(upgraded)),
+    };
+    match taken {
+        Ok((socket, read)) => doors.reactor.accept(Accepted { socket, read, opening }),
+        Err(error) => tracing::warn!(%error, "a socket could not be taken over: the connection is dropped"),
     }
 }

@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use antiphon_core::Scope;
 use antiphon_protocol::PresentUser;
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::names;
+use super::{asked::Ids, names};
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
 /// Those subscribed to a topic.
@@ -36,11 +32,11 @@ struct User {
 /// Who is subscribed to a topic, on all nodes.
 pub(crate) async fn presence(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, topic)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, topic)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<Json<Users>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
-    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    let by = asker.acts(Scope::Publish, topic.tenant())?;
     let users = doors.node.presence(&by, &topic).await?;
     let user = |PresentUser { id, connections }: PresentUser| User { id: id.to_string(), connections };
     Ok(Json(Users { users: users.into_iter().map(user).collect() }))
@@ -59,9 +55,9 @@ pub(crate) struct Connections {
 /// How many connections have an identity.
 pub(crate) async fn connections(
     State(doors): State<Arc<Doors>>,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Json<Connections>, Problem> {
-    Asker::of(&doors, &headers).await?.needs_key(Scope::Metrics, None)?;
+    asker.needs_key(Scope::Metrics, None)?;
     let (node, cluster) = doors.node.connections().await;
     Ok(Json(Connections { node, cluster }))
 }

@@ -6,14 +6,17 @@ use antiphon_core::{Listed, Scope};
 use antiphon_protocol::TenantId;
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::names::{self, PageQuery};
+use super::{
+    asked::{Asked, Ids},
+    names::{self, PageQuery},
+};
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
 /// Something by its id.
@@ -52,9 +55,9 @@ pub(crate) fn gone(was_there: bool) -> Result<StatusCode, Problem> {
 }
 
 /// The tenant of the path, for a key that may keep its directory.
-pub(crate) async fn keeper(doors: &Doors, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Problem> {
+pub(crate) fn keeper(asker: &Asker, tenant: &str) -> Result<TenantId, Problem> {
     let tenant = names::tenant(tenant)?;
-    Asker::of(doors, headers).await?.needs_key(Scope::Directory, Some(&tenant))?;
+    asker.needs_key(Scope::Directory, Some(&tenant))?;
     Ok(tenant)
 }
 
@@ -63,10 +66,10 @@ pub(crate) async fn keeper(doors: &Doors, headers: &HeaderMap, tenant: &str) -> 
 /// The tenants.
 pub(crate) async fn list_tenants(
     State(doors): State<Arc<Doors>>,
-    Query(query): Query<PageQuery>,
-    headers: HeaderMap,
+    Asked(query): Asked<PageQuery>,
+    asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
-    Asker::of(&doors, &headers).await?.needs_key(Scope::Directory, None)?;
+    asker.needs_key(Scope::Directory, None)?;
     Ok(list(doors.node.engines().directory.list_tenants(&query.page()?).await?))
 }
 
@@ -75,10 +78,10 @@ pub(crate) async fn list_tenants(
 /// Makes a tenant.
 pub(crate) async fn put_tenant(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     let is_new = doors.node.engines().directory.put_tenant(&tenant).await?;
     doors.node.tenant_changed(&tenant).await;
     Ok(made(is_new, tenant.as_str()))
@@ -89,10 +92,10 @@ pub(crate) async fn put_tenant(
 /// Is there such a tenant?
 pub(crate) async fn get_tenant(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    asker: Asker,
 ) -> Result<Json<Named>, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     found(doors.node.engines().directory.tenant_exists(&tenant).await?, tenant.as_str())
 }
 
@@ -101,10 +104,10 @@ pub(crate) async fn get_tenant(
 /// Deletes a tenant with its users, projects and tokens; its entries stay until the retention has passed.
 pub(crate) async fn delete_tenant(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     let was_there = doors.node.engines().directory.delete_tenant(&tenant).await?;
     doors.node.tenant_changed(&tenant).await;
     gone(was_there)
@@ -115,11 +118,11 @@ pub(crate) async fn delete_tenant(
 /// A tenant's users.
 pub(crate) async fn list_users(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    Query(query): Query<PageQuery>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    Asked(query): Asked<PageQuery>,
+    asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()?).await?))
 }
 
@@ -129,10 +132,10 @@ pub(crate) async fn list_users(
 /// Makes a user.
 pub(crate) async fn put_user(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let is_new = doors.node.engines().directory.put_user(&tenant, &user).await?;
     doors.node.tenant_changed(&tenant).await;
     Ok(made(is_new, user.as_str()))
@@ -143,10 +146,10 @@ pub(crate) async fn put_user(
 /// Is there such a user?
 pub(crate) async fn get_user(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<Json<Named>, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let (_, states) =
         doors.node.engines().directory.user_states(&tenant, std::slice::from_ref(&user)).await?;
     found(states.first().is_some_and(|state| state.exists), user.as_str())
@@ -158,10 +161,10 @@ pub(crate) async fn get_user(
 /// Deletes a user, its memberships and its tokens.
 pub(crate) async fn delete_user(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.delete_user(&tenant, &user).await?;
     doors.node.tenant_changed(&tenant).await;
     gone(was_there)
@@ -172,11 +175,11 @@ pub(crate) async fn delete_user(
 /// A tenant's projects.
 pub(crate) async fn list_projects(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    Query(query): Query<PageQuery>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    Asked(query): Asked<PageQuery>,
+    asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()?).await?))
 }
 
@@ -186,10 +189,10 @@ pub(crate) async fn list_projects(
 /// Makes a project.
 pub(crate) async fn put_project(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let is_new = doors.node.engines().directory.put_project(&tenant, &project).await?;
     doors.node.tenant_changed(&tenant).await;
     Ok(made(is_new, project.as_str()))
@@ -200,10 +203,10 @@ pub(crate) async fn put_project(
 /// Is there such a project?
 pub(crate) async fn get_project(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<Json<Named>, Problem> {
-    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     found(doors.node.engines().directory.project_exists(&tenant, &project).await?, project.as_str())
 }
 
@@ -212,10 +215,10 @@ pub(crate) async fn get_project(
 /// Deletes a project and its memberships.
 pub(crate) async fn delete_project(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let was_there = doors.node.engines().directory.delete_project(&tenant, &project).await?;
     doors.node.tenant_changed(&tenant).await;
     gone(was_there)

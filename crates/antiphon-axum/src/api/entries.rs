@@ -10,15 +10,19 @@ use antiphon_protocol::{
 };
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{body::Body, names};
+use super::{
+    asked::{Asked, Ids},
+    body::Body,
+    names,
+};
 use crate::{
     asker::Asker,
     problem::{Problem, ProblemBody},
@@ -128,12 +132,12 @@ async fn explain(doors: &Doors, by: &By, topic: &Topic, refusal: Refusal) -> Pro
 /// Publishes an entry; answers after the commit.
 pub(crate) async fn publish(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, topic)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, topic)): Ids<(String, String)>,
+    asker: Asker,
     Body(entry): Body<NewEntry>,
 ) -> Result<Response, Problem> {
     let topic = names::topic(&tenant, &topic)?;
-    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    let by = asker.acts(Scope::Publish, topic.tenant())?;
     if entry.topic.is_some() {
         return Err(Problem::invalid("`topic` stands in the path"));
     }
@@ -153,12 +157,12 @@ pub(crate) async fn publish(
 /// Publishes several entries, each with its `topic`: all or none.
 pub(crate) async fn publish_batch(
     State(doors): State<Arc<Doors>>,
-    Path(tenant): Path<String>,
-    headers: HeaderMap,
+    Ids(tenant): Ids<String>,
+    asker: Asker,
     Body(entries): Body<Vec<NewEntry>>,
 ) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
-    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, &tenant)?;
+    let by = asker.acts(Scope::Publish, &tenant)?;
     let most = doors.node.limits().batch_entries;
     if entries.is_empty() || entries.len() > most {
         return Err(Problem::invalid(format!("a batch has 1 to {most} entries")));
@@ -184,12 +188,11 @@ pub(crate) async fn publish_batch(
 /// Sends a signal: never stored, at most once.
 pub(crate) async fn signal(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, topic)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, topic)): Ids<(String, String)>,
+    asker: Asker,
     Body(signal): Body<NewEntry>,
 ) -> Result<StatusCode, Problem> {
     let topic = names::topic(&tenant, &topic)?;
-    let asker = Asker::of(&doors, &headers).await?;
     asker.needs_key(Scope::Publish, Some(topic.tenant()))?;
     if signal.topic.is_some() || signal.key.is_some() {
         return Err(Problem::invalid("a signal has neither `topic` (it stands in the path) nor `key`"));
@@ -244,13 +247,12 @@ fn frame(by: &By, entry: &Entry) -> Box<RawValue> {
 /// A page of a topic's past; without `before` and `after` the newest.
 pub(crate) async fn list(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, topic)): Path<(String, String)>,
-    query: Result<Query<HistoryQuery>, axum::extract::rejection::QueryRejection>,
-    headers: HeaderMap,
+    Ids((tenant, topic)): Ids<(String, String)>,
+    Asked(query): Asked<HistoryQuery>,
+    asker: Asker,
 ) -> Result<Json<Entries>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
-    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
-    let Query(query) = query.map_err(|error| Problem::invalid(error.body_text()))?;
+    let by = asker.acts(Scope::Publish, topic.tenant())?;
     let position = |text: Option<String>| {
         let parsed = text.map(|text| Position::parse(&text)).transpose();
         parsed.map_err(|error| Problem::invalid(error.to_string()))
@@ -270,11 +272,11 @@ pub(crate) async fn list(
 /// One entry.
 pub(crate) async fn read(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, topic, id)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, topic, id)): Ids<(String, String, String)>,
+    asker: Asker,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
-    let by = Asker::of(&doors, &headers).await?.acts(Scope::Publish, topic.tenant())?;
+    let by = asker.acts(Scope::Publish, topic.tenant())?;
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
     let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(frame(&by, &entry)))

@@ -1,19 +1,20 @@
 //! Members of projects and their settings.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use antiphon_core::{MemberSettings, Scope, Settings};
 use antiphon_protocol::UserId;
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    asked::{Asked, Ids},
     body::Body,
     directory::{gone, keeper},
     names::{self, PageQuery},
@@ -89,11 +90,11 @@ fn member(user: &UserId, Settings { deliver, push }: Settings) -> Member {
 /// A project's members.
 pub(crate) async fn list(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project)): Path<(String, String)>,
-    Query(query): Query<PageQuery>,
-    headers: HeaderMap,
+    Ids((tenant, project)): Ids<(String, String)>,
+    Asked(query): Asked<PageQuery>,
+    asker: Asker,
 ) -> Result<Json<Members>, Problem> {
-    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()?).await?;
     let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
     let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
@@ -106,13 +107,17 @@ pub(crate) async fn list(
 /// Makes many members or changes their settings.
 pub(crate) async fn put_many(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project)): Ids<(String, String)>,
+    asker: Asker,
     Body(members): Body<Vec<NewMember>>,
 ) -> Result<Json<Made>, Problem> {
-    let (tenant, project) = (keeper(&doors, &headers, &tenant).await?, names::project(&project)?);
+    let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     if members.len() > MEMBERS_MAX {
         return Err(Problem::invalid(format!("at most {MEMBERS_MAX} members at once")));
+    }
+    let named: HashSet<&UserId> = members.iter().map(|member| &member.user_id).collect();
+    if named.len() < members.len() {
+        return Err(Problem::invalid("a user may stand in the array only once"));
     }
     let members: Vec<MemberSettings> = members
         .into_iter()
@@ -129,11 +134,11 @@ pub(crate) async fn put_many(
 /// Makes a member, with or without settings.
 pub(crate) async fn put(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project, user)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project, user)): Ids<(String, String, String)>,
+    asker: Asker,
     Body(Wishes { deliver, push }): Body<Wishes>,
 ) -> Result<Response, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let directory = &doors.node.engines().directory;
     let new = MemberSettings { user: user.clone(), deliver, push };
@@ -150,10 +155,10 @@ pub(crate) async fn put(
 /// A member.
 pub(crate) async fn get(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project, user)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project, user)): Ids<(String, String, String)>,
+    asker: Asker,
 ) -> Result<Json<Member>, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
     settings.map(|settings| Json(member(&user, settings))).ok_or_else(Problem::not_found)
@@ -165,10 +170,10 @@ pub(crate) async fn get(
 /// Ends a membership.
 pub(crate) async fn delete(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project, user)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project, user)): Ids<(String, String, String)>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let tenant = keeper(&doors, &headers, &tenant).await?;
+    let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let was = doors.node.engines().directory.delete_member(&tenant, &project, &user).await?;
     doors.node.tenant_changed(&tenant).await;
@@ -181,12 +186,12 @@ pub(crate) async fn delete(
 /// A member's settings; a user may read its own.
 pub(crate) async fn get_settings(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project, user)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project, user)): Ids<(String, String, String)>,
+    asker: Asker,
 ) -> Result<Json<SettingsBody>, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
-    Asker::of(&doors, &headers).await?.is_or_needs_key(Scope::Directory, &tenant, &user)?;
+    asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
     let Settings { deliver, push } = settings.ok_or_else(Problem::not_found)?;
     Ok(Json(SettingsBody { deliver, push }))
@@ -198,13 +203,12 @@ pub(crate) async fn get_settings(
 /// Changes a member's settings; a user may change its own.
 pub(crate) async fn put_settings(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, project, user)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, project, user)): Ids<(String, String, String)>,
+    asker: Asker,
     Body(Wishes { deliver, push }): Body<Wishes>,
 ) -> Result<Json<SettingsBody>, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
-    let asker = Asker::of(&doors, &headers).await?;
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
     let directory = &doors.node.engines().directory;
     // A user does not make itself a member; a key makes missing parents, as in every PUT.
@@ -213,7 +217,13 @@ pub(crate) async fn put_settings(
         return Err(Problem::not_found());
     }
     let wanted = MemberSettings { user: user.clone(), deliver, push };
-    directory.put_members(&tenant, &project, &[wanted]).await?;
+    let made = directory.put_members(&tenant, &project, &[wanted]).await?;
+    if is_user && made > 0 {
+        // Its membership ended between the two looks: the removal stands.
+        directory.delete_member(&tenant, &project, &user).await?;
+        doors.node.tenant_changed(&tenant).await;
+        return Err(Problem::not_found());
+    }
     doors.node.tenant_changed(&tenant).await;
     let Settings { deliver, push } = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
     Ok(Json(SettingsBody { deliver, push }))

@@ -1,5 +1,6 @@
 //! The HTTP API: paths and bodies become one operation of the node, or one change of the directory.
 
+mod asked;
 mod body;
 mod counts;
 mod directory;
@@ -12,12 +13,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
-    response::IntoResponse,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
     routing::{any, get},
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -72,22 +74,34 @@ pub(crate) fn router(doors: &Arc<Doors>) -> Router {
         .split_for_parts();
     let document: Arc<serde_json::Value> =
         Arc::new(serde_json::to_value(&document).expect("the document is plain data"));
-    let not_found = || async { Problem::not_found().into_response() };
     router
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
-        })
         .route("/api/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
         .route("/api", get(page::page))
         .route("/api/page.js", get(page::script))
         .route("/api/page.css", get(page::style))
-        .route("/api/{*rest}", any(not_found))
+        .route("/api/{*rest}", any(crate::not_found))
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(doors.node.limits().body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "something broke here")
                 .into_response()
         }))
+        // Answers hold tokens and what only this bearer may read.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .layer(cross_origin::layer(&doors.options.allowed_origins))
         .with_state(doors.clone())
+}
+
+/// However slowly the body comes or an engine answers.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| Problem::unavailable(1000).into_response())
 }

@@ -40,7 +40,13 @@ impl PageQuery {
     pub fn page(self) -> Named<Page> {
         match self.limit {
             Some(0) => Err(Problem::invalid("`limit` must be a whole number from 1 to 1000")),
-            limit => Ok(Page { limit: limit.unwrap_or(100).min(1000), after: self.cursor }),
+            // A cursor is the last id of the page before, and all ids have one alphabet.
+            limit => {
+                let after = self.cursor.map(|cursor| user(&cursor)).transpose();
+                let after = after.map_err(|_| Problem::invalid("`cursor` must be the `next` of a page"))?;
+                let after = after.map(|id| id.as_str().to_owned());
+                Ok(Page { limit: limit.unwrap_or(100).min(1000), after })
+            }
         }
     }
 }

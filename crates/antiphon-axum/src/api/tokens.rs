@@ -6,8 +6,8 @@ use antiphon_core::{NewToken, Tokens};
 use antiphon_protocol::now_ms;
 use axum::{
     Json,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,11 +16,12 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
+    asked::Ids,
     body::Body,
     directory::{gone, keeper},
     names,
 };
-use crate::{problem::Problem, server::Doors};
+use crate::{asker::Asker, problem::Problem, server::Doors};
 
 /// Ten years.
 const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
@@ -55,11 +56,11 @@ fn tokens(doors: &Doors) -> Result<&Arc<dyn Tokens>, Problem> {
 /// Issues a token; makes tenant and user where missing.
 pub(crate) async fn issue(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
     Body(NewTokenBody { ttl_seconds }): Body<NewTokenBody>,
 ) -> Result<Response, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let ttl = ttl_seconds.unwrap_or(3600);
     if !(1..=TTL_SECONDS_MAX).contains(&ttl) {
         return Err(Problem::invalid("`ttlSeconds` must be a whole number from 1 to 315360000"));
@@ -80,10 +81,10 @@ pub(crate) async fn issue(
 /// Revokes all tokens of a user; one that is issued after the answer is good at once.
 pub(crate) async fn revoke(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let by_the_second = doors.options.tokens_by_the_second;
     let now = now_ms();
     // A JWT says to the second when it was issued: the line is drawn at the next second, and the answer waits for it.
@@ -103,10 +104,10 @@ pub(crate) async fn revoke(
 /// Ends all connections of a user.
 pub(crate) async fn disconnect(
     State(doors): State<Arc<Doors>>,
-    Path((tenant, user)): Path<(String, String)>,
-    headers: HeaderMap,
+    Ids((tenant, user)): Ids<(String, String)>,
+    asker: Asker,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, user) = (keeper(&doors, &headers, &tenant).await?, names::user(&user)?);
+    let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.disconnect_user(&tenant, &user).await?;
     doors.node.tenant_changed(&tenant).await;
     gone(was_there)
