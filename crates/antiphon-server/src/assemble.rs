@@ -7,6 +7,7 @@ use antiphon_axum::{Doors, HttpOptions};
 use antiphon_core::{Broker, Limits, PlainChannel, Tasks, Tokens};
 use antiphon_memory::MemoryBus;
 use antiphon_node::{Engines, Node};
+use antiphon_redis::{RedisBroker, RedisOptions};
 use antiphon_sql::{Claim, SqlError};
 use axum::Router;
 
@@ -63,7 +64,8 @@ pub fn start(
     jwt: Option<JwtParts>,
 ) -> Result<Running, Failure> {
     let Opened { engines, claim } = opened;
-    let (broker, plain) = broker(config)?;
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
+    let (broker, plain) = broker(config, &tasks)?;
     let tokens_by_the_second = jwt.is_some();
     let node_engines = Engines {
         store: engines.store,
@@ -76,7 +78,6 @@ pub fn start(
         tokens: Some(engines.tokens),
         keys: Some(engines.keys),
     };
-    let tasks = Tasks::new(tokio::runtime::Handle::current());
     let node = Node::start(node_engines, engines.secret, limits, tasks.clone());
     let doors = Doors::open(node, http_options(config, tokens_by_the_second));
     let doors = doors.map_err(|error| Failure::Running(format!("the shards can't start: {error}")))?;
@@ -107,12 +108,15 @@ impl Running {
 
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
 
-fn broker(config: &Config) -> Result<Brokers, Failure> {
-    match &config.redis {
-        // Alone, or beside others that are heard of through the database with each tick.
-        None => Ok((Arc::new(MemoryBus::new().broker()), None)),
-        Some(redis) => Err(Failure::Running(format!("no broker for {redis}"))),
-    }
+fn broker(config: &Config, tasks: &Tasks) -> Result<Brokers, Failure> {
+    // Alone, or beside others that are heard of through the database with each tick.
+    let Some(redis) = &config.redis else { return Ok((Arc::new(MemoryBus::new().broker()), None)) };
+    let mut options = RedisOptions::new(redis.secret());
+    options.ca_file = config.redis_ca.clone();
+    let broker =
+        RedisBroker::start(&options, tasks).map_err(|error| Failure::Usage(format!("`redis`: {error}")))?;
+    let plain = config.redis_plain_topics.then(|| broker.clone() as Arc<dyn PlainChannel>);
+    Ok((broker, plain))
 }
 
 fn authenticators(tokens: &Arc<dyn Tokens>, jwt: Option<JwtParts>) -> Authenticators {

@@ -67,7 +67,7 @@ const FLOORS: &[(&str, u8, May)] = &[
         ]),
     ),
     ("antiphon", 7, May::Below),
-    ("antiphon-server", 8, May::Only(&["antiphon"])),
+    ("antiphon-server", 8, May::Below),
     // Beside the floors.
     ("antiphon-testkit", 0, May::Only(&[])),
     ("xtask", 9, May::Only(&["antiphon-testkit"])),

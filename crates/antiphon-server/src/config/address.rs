@@ -96,7 +96,6 @@ pub struct RedisUrl(Url);
 
 impl RedisUrl {
     /// The URL with its password.
-    #[expect(dead_code, reason = "the broker on Redis will take it")]
     pub fn secret(&self) -> &str {
         self.0.as_str()
     }

@@ -50,6 +50,9 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Where nodes hear each other: `redis://...` or `rediss://...`. Without it: through PostgreSQL.
     pub redis: Option<RedisUrl>,
+    /// The certificate, in PEM, of the authority that Redis' own is signed by, if it is not a public one.
+    #[schemars(extend("x-value" = "FILE"))]
+    pub redis_ca: Option<PathBuf>,
     /// Also speak the plain form of Redis channels: one channel for each tenant.
     pub redis_plain_topics: bool,
     /// Over how long clients are asked to leave when the node ends.
@@ -103,6 +106,7 @@ impl Default for Config {
             listen: parse("127.0.0.1:8080"),
             database: DatabaseUrl::Sqlite("./antiphon.db".into()),
             redis: None,
+            redis_ca: None,
             redis_plain_topics: false,
             drain: Span(std::time::Duration::from_secs(10)),
             drain_delay: Span::default(),
@@ -157,6 +161,9 @@ impl Config {
         }
         if self.redis_plain_topics && self.redis.is_none() {
             return refuse("`redis_plain_topics` needs `redis`");
+        }
+        if self.redis_ca.is_some() && self.redis.is_none() {
+            return refuse("`redis_ca` needs `redis`");
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("`tls_cert` and `tls_key` go together");

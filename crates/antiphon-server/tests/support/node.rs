@@ -18,7 +18,7 @@ pub struct Node {
     pub first_line: String,
     rest: BufReader<ChildStdout>,
     log: Receiver<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Node {
@@ -60,7 +60,7 @@ impl Node {
             let log: Vec<String> = log.iter().collect();
             panic!("{first_line:?} names no address; it wrote:\n{}", log.join("\n"));
         };
-        Self { child, address, first_line, rest, log, _folder: folder }
+        Self { child, address, first_line, rest, log, folder }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -98,14 +98,37 @@ impl Node {
         panic!("no line with {text:?} in:\n{}", seen.join("\n"));
     }
 
+    /// The URL of its sockets.
+    pub fn ws(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// A token of acme's ann, from the program beside.
+    pub fn token(&self) -> String {
+        let database = format!("sqlite:{}", self.folder.path().join("a.db").display());
+        let args = ["token", "issue", "--tenant", "acme", "--user", "ann", "--database", &database];
+        super::antiphon(&args).run().stdout.trim_end().to_owned()
+    }
+
+    /// All that it has logged since the last look, once it has ended.
+    pub fn end_with_log(mut self) -> String {
+        self.await_end();
+        self.log.iter().collect::<Vec<_>>().join("\n")
+    }
+
     /// Its exit status, when it has ended by itself, and what else it printed.
     pub fn end(mut self) -> (i32, String) {
+        let code = self.await_end();
+        let mut rest = String::new();
+        self.rest.read_to_string(&mut rest).unwrap();
+        (code, rest)
+    }
+
+    fn await_end(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let mut rest = String::new();
-                self.rest.read_to_string(&mut rest).unwrap();
-                return (status.code().unwrap_or(-1), rest);
+                return status.code().unwrap_or(-1);
             }
             // poll: the end of a child can't be awaited with a deadline.
             std::thread::sleep(Duration::from_millis(10));

@@ -1,0 +1,102 @@
+//! A client's conversation with the program that was built, from the upgrade to the end of a drain.
+
+mod support;
+
+use antiphon_client::Raw;
+use serde_json::json;
+use support::node::{Node, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_to_leave_before_it_is_closed_with_1012_at_the_end_of_a_drain() {
+    let node = Node::serve(&["--drain", "1s"]);
+    let mut client = Raw::connect(&node.ws()).await.unwrap();
+    client.send_json(&json!({"type": "SUBSCRIBE", "token": node.token()})).await.unwrap();
+    let subscribed = client.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
+    assert_eq!((subscribed["text"].as_str(), subscribed["userId"].as_str()), (Some("acme"), Some("ann")));
+    client.send_json(&json!({"type": "MESSAGE", "text": "hello"})).await.unwrap();
+    assert_eq!(client.frame_of("MESSAGE").await.unwrap()["text"], "hello");
+    node.signal("TERM");
+    client.frame_of("RECONNECT").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().1, Some(1012));
+    assert_eq!(node.end().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_outlive_the_process() {
+    let folder = support::folder();
+    let database = format!("sqlite:{}", folder.path().join("a.db").display());
+    let token = support::antiphon(&["token", "issue", "--tenant", "acme", "--user", "ann"]);
+    let token = token.args(&["--database", &database]).run().stdout;
+    let first = Node::serve(&["--database", &database, "--drain", "0s"]);
+    let mut client = Raw::connect(&first.ws()).await.unwrap();
+    let message = json!({"type": "MESSAGE", "text": "kept", "token": token.trim_end()});
+    client.send_json(&message).await.unwrap();
+    client.frame_of("ACCEPTED").await.unwrap();
+    first.signal("KILL");
+    assert_eq!(first.end().0, -1);
+    let second = Node::serve(&["--database", &database]);
+    let mut client = Raw::connect(&second.ws()).await.unwrap();
+    let ask = json!({"type": "HISTORY", "topic": "acme", "token": token.trim_end()});
+    client.send_json(&ask).await.unwrap();
+    assert_eq!(client.frame_of("HISTORY").await.unwrap()["entries"][0]["text"], "kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jwt_is_taken_where_its_key_is_configured_and_not_elsewhere() {
+    const SECRET: &str = "a secret of more than thirty-two bytes";
+    let claims = json!({"sub": "ann", "org": "acme", "exp": 4_000_000_000_u64, "iat": 1_000_000_000});
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let ask = json!({"type": "SUBSCRIBE", "token": token});
+
+    let node = Node::serve_with(&format!("[jwt]\nsecret = '{SECRET}'\ntenant_claim = 'org'\n"), &[]);
+    let mut client = Raw::connect(&node.ws()).await.unwrap();
+    client.send_json(&ask).await.unwrap();
+    assert_eq!(client.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap()["text"], "acme");
+
+    let other = Node::serve(&[]);
+    let mut client = Raw::connect(&other.ws()).await.unwrap();
+    client.send_json(&ask).await.unwrap();
+    assert_eq!(client.frame_of("TERMINATE_CONNECTION").await.unwrap()["text"], "INVALID_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_too_many_is_answered_with_503_and_when_to_come_back() {
+    let node = Node::serve(&["--max-connections", "1"]);
+    let _first = Raw::connect(&node.ws()).await.unwrap();
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    let request = format!("GET /ws HTTP/1.1\r\nhost: a\r\n{upgrade}\r\n");
+    eventually("full", || {
+        let socket = node.connect();
+        let mut answer = [0; 512];
+        let mut socket_ref = &socket;
+        std::io::Write::write_all(&mut socket_ref, request.as_bytes()).unwrap();
+        let read = std::io::Read::read(&mut socket_ref, &mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
+        answer.starts_with("http/1.1 503") && answer.contains("retry-after: ")
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_nowhere_in_the_log_whatever_is_done_with_it() {
+    let node = Node::serve(&["--log-level", "trace"]);
+    let token = node.token();
+    let spoilt = format!("{token}CANARY");
+    for shown in [&token, &spoilt] {
+        let mut client = Raw::connect(&node.ws()).await.unwrap();
+        client.send_json(&json!({"type": "SUBSCRIBE", "token": shown})).await.unwrap();
+        client.frame().await.unwrap();
+        let header = format!("Bearer {shown}");
+        let _ = Raw::connect_with(&node.ws(), &[("authorization", &header)]).await;
+        node.get(&format!("/api/v1/tenants/acme?token={shown}"));
+    }
+    node.signal("TERM");
+    node.signal("TERM");
+    let log = node.end_with_log();
+    assert!(log.contains("draining"), "{log}");
+    for secret in [&token[4..], "CANARY"] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None);
+    }
+}
