@@ -30,7 +30,9 @@ const complaints = [];
 
 /** Starts the demo and gives the URL that it prints. */
 function start() {
-  demo = spawn(program, ['demo', '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // The program reads every ANTIPHON_ variable as an option.
+  const { ANTIPHON_BIN, ...env } = process.env;
+  demo = spawn(program, ['demo', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${program} printed no URL`)), DEADLINE);
     demo.on('error', reject);

@@ -140,8 +140,9 @@ pub(crate) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
+    /// An empty token is none: the upgrade may have had one.
     pub(crate) fn ping(token: &'a str) -> Self {
-        Self { r#type: "PING", token: Some(token), ..Self::default() }
+        Self { r#type: "PING", token: Some(token).filter(|token| !token.is_empty()), ..Self::default() }
     }
 
     pub(crate) fn subscribe(topics: &'a [String], positions: BTreeMap<&'a str, &'a str>) -> Self {

@@ -75,7 +75,7 @@ impl ClientBuilder {
         self
     }
 
-    /// A header of the upgrade, an Origin for example.
+    /// A header of the upgrade: an Origin, or an Authorization in place of a token.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
