@@ -2,9 +2,12 @@
 
 mod support;
 
-use antiphon_client::Raw;
+use antiphon_client::{Client, Content, Draft, Event, Raw};
 use serde_json::json;
-use support::node::{Node, eventually};
+use support::{
+    node::{Node, eventually},
+    tls::Certificate,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_told_to_leave_before_it_is_closed_with_1012_at_the_end_of_a_drain() {
@@ -98,5 +101,26 @@ async fn a_token_is_nowhere_in_the_log_whatever_is_done_with_it() {
     for secret in [&token[4..], "CANARY"] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_through_tls_of_our_own_is_the_same() {
+    let certificate = Certificate::new();
+    let node = Node::serve(&certificate.flags());
+    let url = format!("wss://localhost:{}", node.address.port());
+    let client = Client::builder(url).tls(certificate.client()).token(node.token());
+    let client = client.connect().await.unwrap();
+    let mut own = client.subscribe(["acme"]).await.unwrap();
+    client.publish(Draft::text("through TLS").topic("acme")).await.unwrap();
+    loop {
+        match own.next().await {
+            Some(Event::Message(message)) => {
+                assert_eq!(message.content, Content::Text("through TLS".into()));
+                return;
+            }
+            Some(_) => {}
+            None => panic!("the subscription ended"),
+        }
     }
 }

@@ -5,11 +5,13 @@ mod support;
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::Arc,
     time::Instant,
 };
 
-use support::node::{Node, PATIENCE, exchange};
+use support::{
+    node::{Node, PATIENCE, exchange},
+    tls::Certificate,
+};
 
 const QUICK: &str = "[limits]\nhandshake_timeout = '400ms'\n";
 
@@ -82,25 +84,12 @@ fn running_out_of_files_is_survived_and_logged_once() {
 }
 
 #[test]
-fn tls_is_spoken_where_a_certificate_is_configured() {
-    let folder = tempfile::tempdir().unwrap();
-    let signed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&cert, signed.cert.pem()).unwrap();
-    std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
-    let node = Node::serve(&["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+fn tls_is_spoken_where_a_certificate_is_configured_and_nothing_else() {
+    let certificate = Certificate::new();
+    let node = Node::serve(&certificate.flags());
     assert_eq!(node.first_line, format!("listening on https://{}\n", node.address));
-
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(signed.cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let name = "localhost".try_into().unwrap();
-    let session = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+    let session = rustls::ClientConnection::new(certificate.client(), name).unwrap();
     let stream = rustls::StreamOwned::new(session, node.connect());
     let answer = exchange(stream, "GET /health/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -2,7 +2,9 @@
 
 mod support;
 
-use antiphon_testkit::{postgres_or_skip, shared_postgres};
+use antiphon_client::Raw;
+use antiphon_testkit::{postgres_or_skip, shared_postgres, shared_redis};
+use serde_json::json;
 use support::{
     antiphon,
     node::{Node, eventually},
@@ -51,4 +53,36 @@ fn a_node_that_waits_for_its_database_ends_at_the_first_signal() {
     assert_eq!(node.status("/health/ready"), Some(503));
     node.signal("TERM");
     assert_eq!(node.end().0, 0);
+}
+
+#[test]
+fn a_redis_that_is_away_does_not_make_a_node_unready_and_its_password_is_nowhere() {
+    let Some(database) = shared_postgres("a_redis_that_is_away") else { return };
+    assert_eq!(antiphon(&["migrate", "--database", &database.url()]).run().code, 0);
+    let node = Node::serve(&["--database", &database.url(), "--redis", "redis://u:canary@127.0.0.1:1"]);
+    assert_eq!(node.status("/health/ready"), Some(200));
+    assert!(node.get("/health/ready").contains("broker"));
+    node.signal("TERM");
+    let log = node.end_with_log();
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_at_one_node_is_heard_at_the_other_with_redis_and_without() {
+    let test = "what_is_said_at_one_node";
+    let (Some(database), Some(redis)) = (shared_postgres(test), shared_redis(test)) else { return };
+    let (database, redis) = (database.url(), redis.url());
+    assert_eq!(antiphon(&["migrate", "--database", &database]).run().code, 0);
+    let issue = ["token", "issue", "--tenant", "acme", "--user", "ann", "--database", &database];
+    let token = antiphon(&issue).run().stdout.trim_end().to_owned();
+    for args in [&["--database", &database][..], &["--database", &database, "--redis", &redis]] {
+        let nodes = [Node::serve(args), Node::serve(args)];
+        let mut hears = Raw::connect(&nodes[1].ws()).await.unwrap();
+        hears.send_json(&json!({"type": "SUBSCRIBE", "token": token})).await.unwrap();
+        hears.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
+        let mut says = Raw::connect(&nodes[0].ws()).await.unwrap();
+        let text = args.len().to_string();
+        says.send_json(&json!({"type": "MESSAGE", "text": text, "token": token})).await.unwrap();
+        assert_eq!(hears.frame_of("MESSAGE").await.unwrap()["text"], text);
+    }
 }
