@@ -152,3 +152,11 @@ async fn a_wrong_password_is_told_without_it_and_tried_again() {
     redis.cli(&["ACL", "SETUSER", "default", "on", ">hunter2", "~*", "&*", "+@all"]);
     wait_until(PATIENCE, "up with the right one", || is_up(&node));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_keeps_its_promises() {
+    let Some(redis) = redis_or_skip("the_broker_keeps_its_promises") else { return };
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
+    let broker = || RedisBroker::start(&RedisOptions::new(redis.url()), &tasks).unwrap();
+    assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 10);
+}

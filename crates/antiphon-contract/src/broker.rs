@@ -1,0 +1,117 @@
+//! What a Broker owes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use antiphon_core::{Broker, BrokerState, Channel, Inbox};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    Promises,
+    names::{tenant, topic},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An ear that remembers.
+#[derive(Default)]
+struct Ear {
+    heard: Mutex<Vec<Bytes>>,
+    confirmed: Mutex<Vec<Channel>>,
+}
+
+impl Inbox for Ear {
+    fn received(&self, bytes: Bytes) {
+        self.heard.lock().push(bytes);
+    }
+
+    fn confirmed(&self, channel: &Channel) {
+        self.confirmed.lock().push(channel.clone());
+    }
+
+    fn state(&self, _: BrokerState) {}
+}
+
+async fn until(mut holds: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        if Instant::now() > end {
+            return false;
+        }
+        // poll: what others do has no event here.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
+}
+
+/// Runs the suite on the brokers of two nodes; how many promises were kept.
+pub async fn suite(one: Arc<dyn Broker>, two: Arc<dyn Broker>) -> usize {
+    let mut promises = Promises::default();
+    let (first, second) = (Arc::new(Ear::default()), Arc::new(Ear::default()));
+    one.attach(first.clone());
+    two.attach(second.clone());
+    let up = || one.current_state() == BrokerState::Up && two.current_state() == BrokerState::Up;
+    promises.keep("a broker that is there is up", until(up).await);
+    let acme = tenant("acme");
+    let (news, other) = (Channel::Topic(topic(&acme, "news")), Channel::Topic(topic(&acme, "other")));
+    two.listen(&news);
+    promises.keep(
+        "the beginning of listening is confirmed",
+        until(|| second.confirmed.lock().contains(&news)).await,
+    );
+    let odd: Bytes = (0..=255u8).cycle().take(40_000).collect::<Vec<u8>>().into();
+    one.post(&other, Bytes::from_static(b"not for two"));
+    one.post(&news, odd.clone());
+    promises
+        .keep("bytes come as they went, large ones too", until(|| second.heard.lock().contains(&odd)).await);
+    promises.keep(
+        "what is not listened to is not heard",
+        !second.heard.lock().contains(&Bytes::from_static(b"not for two")),
+    );
+    for number in 0..1000u32 {
+        one.post(&news, Bytes::copy_from_slice(&number.to_be_bytes()));
+    }
+    promises.keep("a thousand posts are a thousand rings", until(|| second.heard.lock().len() == 1001).await);
+    one.listen(&Channel::Nodes);
+    two.listen(&Channel::Nodes);
+    let both = || {
+        first.confirmed.lock().contains(&Channel::Nodes) && second.confirmed.lock().contains(&Channel::Nodes)
+    };
+    promises.keep("the nodes' channel is one like any other", until(both).await);
+    two.post(&Channel::Nodes, Bytes::from_static(b"to all"));
+    promises.keep(
+        "all that listen hear",
+        until(|| first.heard.lock().contains(&Bytes::from_static(b"to all"))).await,
+    );
+    let many: Vec<Channel> =
+        (0..500).map(|number| Channel::Topic(topic(&acme, &format!("t{number}")))).collect();
+    many.iter().for_each(|channel| two.listen(channel));
+    let all = || many.iter().all(|channel| second.confirmed.lock().contains(channel));
+    promises.keep("hundreds of channels are confirmed", until(all).await);
+    two.ignore(&news);
+    second.heard.lock().clear();
+    let mut quiet = false;
+    for round in 0..200u32 {
+        one.post(&news, Bytes::from_static(b"into the void"));
+        one.post(&many[7], Bytes::copy_from_slice(&round.to_be_bytes()));
+        let marker = Bytes::copy_from_slice(&round.to_be_bytes());
+        if !until(|| second.heard.lock().contains(&marker)).await {
+            break;
+        }
+        quiet = !second.heard.lock().contains(&Bytes::from_static(b"into the void"));
+        second.heard.lock().clear();
+        if quiet {
+            break;
+        }
+    }
+    promises.keep("what is ignored is not heard for long", quiet);
+    let began = Instant::now();
+    for _ in 0..20_000 {
+        one.post(&other, Bytes::from_static(b"x"));
+    }
+    promises.keep("posting never waits", began.elapsed() < PATIENCE);
+    promises.count()
+}

@@ -1,0 +1,36 @@
+//! The memory engines run the suites of the seams.
+
+#![allow(missing_docs)]
+
+use std::sync::Arc;
+
+use antiphon_contract::{broker, directory, presence, store, tokens};
+use antiphon_memory::{MemoryBus, MemoryDirectory, MemoryPresence, MemoryStore};
+use antiphon_protocol::ClusterSecret;
+
+#[tokio::test]
+async fn the_store_keeps_its_promises() {
+    let secret = ClusterSecret::new([3; 32]);
+    assert_eq!(store::suite(&MemoryStore::new(secret.clone()), &secret).await, 28);
+}
+
+#[tokio::test]
+async fn the_directory_keeps_its_promises() {
+    assert_eq!(directory::suite(&MemoryDirectory::default()).await, 33);
+}
+
+#[tokio::test]
+async fn tokens_and_keys_keep_their_promises() {
+    assert_eq!(tokens::suite(&MemoryDirectory::default()).await, 17);
+}
+
+#[tokio::test]
+async fn leases_keep_their_promises() {
+    assert_eq!(presence::suite(&MemoryPresence::default()).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_keeps_its_promises() {
+    let bus = MemoryBus::new();
+    assert_eq!(broker::suite(Arc::new(bus.broker()), Arc::new(bus.broker())).await, 10);
+}
