@@ -202,6 +202,9 @@ test('they talk by themselves while a node is killed, and it fits wide and narro
       await page.emulateMedia({ colorScheme });
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       assert.ok(wider <= 0, `the page is ${wider} px too wide at ${width}`);
+      const below = await page.locator('.log').evaluateAll((logs) =>
+        logs.map((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight)));
+      assert.ok(below.every((px) => px < 60), `the newest entries are out of sight at ${width}: ${below}`);
       await page.screenshot({ path: `${target}demo-${width}-${colorScheme}.png` });
     }
   }

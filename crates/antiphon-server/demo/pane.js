@@ -65,9 +65,19 @@ export class Pane {
     });
     for (const project of demo.projects) $('.settings', this.element).append(this.#switch(project));
     $('.move', this.element).addEventListener('click', () => this.client.moveTo(socketOf(this.#other())));
-    // A log that was at its end stays there when its height changes.
-    new ResizeObserver(() => this.atEnd && (this.log.scrollTop = this.log.scrollHeight)).observe(this.log);
-    this.log.addEventListener('scroll', () => (this.atEnd = this.#isAtEnd()));
+    this.#stayAtEnd();
+  }
+
+  /** A log that was at its end stays there when its size changes; a scroll that comes of the change says nothing. */
+  #stayAtEnd() {
+    const { log } = this;
+    const size = () => `${log.clientWidth} ${log.clientHeight}`;
+    let known = '';
+    new ResizeObserver(() => {
+      known = size();
+      if (this.atEnd) log.scrollTop = log.scrollHeight;
+    }).observe(log);
+    log.addEventListener('scroll', () => size() === known && (this.atEnd = this.#isAtEnd()));
   }
 
   #isAtEnd() {
