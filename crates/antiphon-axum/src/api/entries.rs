@@ -22,6 +22,7 @@ use super::{
     asked::{Asked, Ids},
     body::Body,
     names,
+    object::Object,
 };
 use crate::{
     asker::Asker,
@@ -134,7 +135,7 @@ pub(crate) async fn publish(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
-    Body(entry): Body<NewEntry>,
+    Body(Object(entry)): Body<Object<NewEntry>>,
 ) -> Result<Response, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
@@ -159,7 +160,7 @@ pub(crate) async fn publish_batch(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
-    Body(entries): Body<Vec<NewEntry>>,
+    Body(entries): Body<Vec<Object<NewEntry>>>,
 ) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
     let by = asker.acts(Scope::Publish, &tenant)?;
@@ -168,7 +169,7 @@ pub(crate) async fn publish_batch(
         return Err(Problem::invalid(format!("a batch has 1 to {most} entries")));
     }
     let mut drafts = Vec::with_capacity(entries.len());
-    for mut entry in entries {
+    for Object(mut entry) in entries {
         let name =
             entry.topic.take().ok_or_else(|| Problem::invalid("each entry of a batch needs its `topic`"))?;
         drafts.push(entry.draft(&by, Topic::new(tenant.clone(), name))?);
@@ -190,7 +191,7 @@ pub(crate) async fn signal(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
-    Body(signal): Body<NewEntry>,
+    Body(Object(signal)): Body<Object<NewEntry>>,
 ) -> Result<StatusCode, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     asker.needs_key(Scope::Publish, Some(topic.tenant()))?;

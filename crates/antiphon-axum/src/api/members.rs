@@ -18,6 +18,7 @@ use super::{
     body::Body,
     directory::{gone, keeper},
     names::{self, PageQuery},
+    object::Object,
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
@@ -109,19 +110,19 @@ pub(crate) async fn put_many(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
-    Body(members): Body<Vec<NewMember>>,
+    Body(members): Body<Vec<Object<NewMember>>>,
 ) -> Result<Json<Made>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     if members.len() > MEMBERS_MAX {
         return Err(Problem::invalid(format!("at most {MEMBERS_MAX} members at once")));
     }
-    let named: HashSet<&UserId> = members.iter().map(|member| &member.user_id).collect();
+    let named: HashSet<&UserId> = members.iter().map(|Object(member)| &member.user_id).collect();
     if named.len() < members.len() {
         return Err(Problem::invalid("a user may stand in the array only once"));
     }
     let members: Vec<MemberSettings> = members
         .into_iter()
-        .map(|NewMember { user_id, deliver, push }| MemberSettings { user: user_id, deliver, push })
+        .map(|Object(NewMember { user_id, deliver, push })| MemberSettings { user: user_id, deliver, push })
         .collect();
     let made = doors.node.engines().directory.put_members(&tenant, &project, &members).await?;
     doors.node.tenant_changed(&tenant).await;
@@ -136,7 +137,7 @@ pub(crate) async fn put(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Wishes { deliver, push }): Body<Wishes>,
+    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
 ) -> Result<Response, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
@@ -205,7 +206,7 @@ pub(crate) async fn put_settings(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Wishes { deliver, push }): Body<Wishes>,
+    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
 ) -> Result<Json<SettingsBody>, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);

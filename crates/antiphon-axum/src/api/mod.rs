@@ -7,6 +7,7 @@ mod directory;
 mod entries;
 mod members;
 mod names;
+mod object;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};

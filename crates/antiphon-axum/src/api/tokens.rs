@@ -20,6 +20,7 @@ use super::{
     body::Body,
     directory::{gone, keeper},
     names,
+    object::Object,
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
@@ -58,7 +59,7 @@ pub(crate) async fn issue(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
-    Body(NewTokenBody { ttl_seconds }): Body<NewTokenBody>,
+    Body(Object(NewTokenBody { ttl_seconds })): Body<Object<NewTokenBody>>,
 ) -> Result<Response, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let ttl = ttl_seconds.unwrap_or(3600);
