@@ -29,15 +29,19 @@ async fn a_change_raises_the_revision_and_names_whom_it_touches() {
         let (second, changed) = directory.changed_users(&acme, &all, first).await.unwrap();
         assert!(second > first && changed.len() == 1 && changed[0].0 == user("bob"));
         assert_eq!(changed[0].1.projects[&project("p")], Settings { deliver: false, push: true });
-        if let Some(known) = directory.revision_now(&acme) {
-            assert_eq!(known, second);
-        }
+        let still = MemberSettings { push: Some(false), ..member("bob") };
+        directory.put_members(&acme, &project("p"), std::slice::from_ref(&still)).await.unwrap();
+        let third = directory.revisions(std::slice::from_ref(&acme)).await.unwrap()[0];
+        assert!(third > second);
+        directory.put_members(&acme, &project("p"), &[still]).await.unwrap();
+        assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), [third]);
+        let settings = directory.member(&acme, &project("p"), &user("bob")).await.unwrap();
+        assert_eq!(settings, Some(Settings { deliver: false, push: false }));
+        assert!(directory.revision_now(&acme).is_none_or(|known| known == third));
         assert!(directory.delete_project(&acme, &project("p")).await.unwrap());
-        let (third, changed) = directory.changed_users(&acme, &all, second).await.unwrap();
+        let (last, changed) = directory.changed_users(&acme, &all, third).await.unwrap();
         assert!(
-            third > second
-                && changed.len() == 2
-                && changed.iter().all(|(_, state)| state.projects.is_empty())
+            last > third && changed.len() == 2 && changed.iter().all(|(_, state)| state.projects.is_empty())
         );
     }
 }
@@ -90,5 +94,34 @@ async fn ten_thousand_members_are_put_in_one_call_and_listed_in_order() {
             listed.items.iter().map(|(user, _)| user.as_str()).collect::<Vec<_>>(),
             ["u00042", "u00043", "u00044"]
         );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_neither_deleted_nor_changed_nor_raised() {
+    for fresh in each("what_is_not_there").await {
+        let (directory, tokens) = (&fresh.engines.directory, &fresh.engines.tokens);
+        let (acme, ann, p) = (tenant("acme"), user("ann"), project("p"));
+        for there in [false, true] {
+            if there {
+                assert!(directory.put_user(&acme, &ann).await.unwrap());
+                assert!(directory.delete_user(&acme, &ann).await.unwrap());
+            }
+            let before = directory.revisions(std::slice::from_ref(&acme)).await.unwrap();
+            assert!(!directory.delete_user(&acme, &ann).await.unwrap());
+            assert!(!directory.disconnect_user(&acme, &ann).await.unwrap());
+            assert!(!directory.delete_project(&acme, &p).await.unwrap());
+            assert!(!directory.delete_member(&acme, &p, &ann).await.unwrap());
+            assert!(!tokens.revoke_tokens(&acme, &ann, 1).await.unwrap());
+            assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), before);
+        }
+        assert_eq!(tokens.admit_user(&acme, &user("new")).await.unwrap(), (0, None));
+        let before = directory.revisions(std::slice::from_ref(&acme)).await.unwrap();
+        assert_eq!(tokens.admit_user(&acme, &user("new")).await.unwrap(), (0, None));
+        let token = NewToken { tenant: acme.clone(), user: user("new"), hash: [1; 32], expires_at: Some(5) };
+        tokens.add_token(&token).await.unwrap();
+        assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), before);
+        assert_eq!((tokens.sweep_tokens(5).await.unwrap(), tokens.sweep_tokens(6).await.unwrap()), (0, 1));
+        assert_eq!(tokens.find_tokens(&[[1; 32]]).await.unwrap(), [None]);
     }
 }

@@ -86,3 +86,42 @@ async fn a_page_ends_at_its_bytes_and_has_one_entry_at_least() {
         assert!(!store.read_before(&topic("a"), None, 5).await.unwrap().more);
     }
 }
+
+#[tokio::test]
+async fn an_old_entry_behind_a_younger_one_stays_until_that_one_goes() {
+    for fresh in each("an_old_entry_behind_a_younger_one").await {
+        let store = &fresh.engines.store;
+        append(&**store, (0..6).map(|n| draft("a", &n.to_string())).collect()).await;
+        append(&**store, vec![draft("young", "x")]).await;
+        // As clocks that disagree would stamp them: 10, 10, 100, 10, 100, 200.
+        fresh
+            .say(
+                r#"update entries set created_at = case when "offset" in (1, 2, 4) then 10 when "offset" = 6 then 200
+                else 100 end where "offset" > 1 or content = '"0"'"#,
+            )
+            .await;
+        fresh.say("update topics set oldest_at = 10 where name = 'a'").await;
+        for (before, gone, trimmed) in
+            [(10, 0, 0), (50, 2, 2), (50, 0, 2), (150, 3, 5), (200, 0, 5), (201, 1, 6)]
+        {
+            assert_eq!(store.trim(before).await.unwrap(), gone, "{before}");
+            assert_eq!(store.locate(&topic("a"), None).await.unwrap().head.trimmed, trimmed, "{before}");
+        }
+        // An empty log's age begins with its next entry.
+        append(&**store, vec![draft("a", "new")]).await;
+        assert_eq!((store.trim(250).await.unwrap(), store.trim(i64::MAX).await.unwrap()), (0, 2));
+    }
+}
+
+#[tokio::test]
+async fn one_call_of_trim_has_a_bound_and_the_next_goes_on() {
+    for fresh in each("one_call_of_trim").await {
+        let store = &fresh.engines.store;
+        for _ in 0..6 {
+            append(&**store, (0..1000).map(|_| draft("a", "x")).collect()).await;
+        }
+        assert_eq!(store.trim(i64::MAX).await.unwrap(), 5000);
+        assert_eq!(store.read(&topic("a"), 0, 1, 1).await.unwrap()[0].position.offset, 5001);
+        assert_eq!((store.trim(i64::MAX).await.unwrap(), store.trim(i64::MAX).await.unwrap()), (1000, 0));
+    }
+}

@@ -43,7 +43,7 @@ pub struct PostgresEngine {
 impl PostgresEngine {
     /// Connects; the schema has to be up to date.
     pub async fn connect(url: &PostgresUrl, options: OpenOptions) -> Result<Self, SqlError> {
-        let name = url.to_string();
+        let secret = url.within(options.connect_timeout, Self::secret_of(url)).await?;
         let settings = options.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections.max(1))
@@ -62,16 +62,21 @@ impl PostgresEngine {
                 })
             })
             .connect_lazy_with(url.connect_options());
-        let ready = async {
-            let mut connection = pool.acquire().await.map_err(|error| SqlError::of(&name, error))?;
-            match migrate::status(&mut connection, &name).await? {
-                SchemaStatus::UpToDate => migrate::secret(&mut connection, &name).await,
-                SchemaStatus::Behind { missing } => Err(SqlError::Behind { database: name.clone(), missing }),
-                SchemaStatus::Newer { unknown } => Err(migrate::newer(&name, unknown)),
-            }
-        };
-        let secret = url.within(options.connect_timeout, ready).await?;
         Ok(Self { pool, secret, options })
+    }
+
+    /// The secret of a database whose schema is up to date. By a connection of its own: a pool would try again and again
+    /// until its time is over, and then not say why.
+    async fn secret_of(url: &PostgresUrl) -> Result<ClusterSecret, SqlError> {
+        let name = url.to_string();
+        let mut connection = url.connect().await?;
+        let secret = match migrate::status(&mut connection, &name).await? {
+            SchemaStatus::UpToDate => migrate::secret(&mut connection, &name).await?,
+            SchemaStatus::Behind { missing } => return Err(SqlError::Behind { database: name, missing }),
+            SchemaStatus::Newer { unknown } => return Err(migrate::newer(&name, unknown)),
+        };
+        connection.close().await.map_err(|error| SqlError::of(&name, error))?;
+        Ok(secret)
     }
 
     /// How the schema of this database stands to this program.
@@ -128,4 +133,38 @@ async fn configure(connection: &mut PgConnection, options: &OpenOptions) -> Resu
 /// Ids as the array that a statement takes.
 fn texts<T>(ids: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
     ids.iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_is_durable_and_bounded_by_the_server() {
+        let test = "every_connection_is_durable_and_bounded_by_the_server";
+        let Some(server) = antiphon_testkit::shared_postgres(test) else { return };
+        let name = server.name();
+        server.sql(&["alter database ", name, " set synchronous_commit = off"].concat());
+        let url = PostgresUrl::parse(&server.url()).unwrap();
+        PostgresEngine::migrate(&url, &OpenOptions::default()).await.unwrap();
+        let engine = PostgresEngine::connect(&url, OpenOptions::default()).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut connection = engine.pool.acquire().await.unwrap();
+            for (name, value) in [
+                ("statement_timeout", "8s"),
+                ("lock_timeout", "2s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                ("synchronous_commit", "on"),
+            ] {
+                let now: String = sqlx::query_scalar("select current_setting($1)")
+                    .bind(name)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .unwrap();
+                assert_eq!(now, value, "{name}");
+            }
+            held.push(connection);
+        }
+    }
 }

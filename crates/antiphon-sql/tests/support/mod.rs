@@ -5,33 +5,48 @@
 use antiphon_core::{Appended, MemberSettings, Store};
 use antiphon_protocol::{Content, Draft, Key, ProjectId, TenantId, Topic, TopicName, UserId};
 use antiphon_sql::{Database, Engines, OpenOptions};
+use sqlx::Connection;
 
 /// An engine with what has to outlive it.
 pub struct Fresh {
     pub engines: Engines,
     pub database: Database,
+    url: Option<String>,
     _folder: Option<tempfile::TempDir>,
+}
+
+impl Fresh {
+    /// Says a statement to the database beside the engine.
+    pub async fn say(&self, sql: &'static str) {
+        match &self.database {
+            Database::Sqlite(path) => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+                let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+                sqlx::query(sql).execute(&mut connection).await.unwrap();
+            }
+            Database::Postgres(_) => {
+                let mut connection = sqlx::PgConnection::connect(self.url.as_ref().unwrap()).await.unwrap();
+                sqlx::query("set search_path = antiphon").execute(&mut connection).await.unwrap();
+                sqlx::query(sql).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
 }
 
 pub async fn sqlite() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::Sqlite(folder.path().join("antiphon.db"));
     let engines = database.open(OpenOptions::default()).await.unwrap();
-    Fresh { engines, database, _folder: Some(folder) }
+    Fresh { engines, database, url: None, _folder: Some(folder) }
 }
 
 /// A migrated database on PostgreSQL; none (and said so) where there is no PostgreSQL.
 pub async fn postgres(test: &str) -> Option<Fresh> {
-    let database = postgres_database(test)?;
+    let url = antiphon_testkit::shared_postgres(test)?.url();
+    let database = Database::parse_url(&url).unwrap();
     database.migrate(&OpenOptions::default()).await.unwrap();
     let engines = database.open(OpenOptions::default()).await.unwrap();
-    Some(Fresh { engines, database, _folder: None })
-}
-
-/// An empty database on PostgreSQL.
-pub fn postgres_database(test: &str) -> Option<Database> {
-    let database = antiphon_testkit::shared_postgres(test)?;
-    Some(Database::parse_url(&database.url()).unwrap())
+    Some(Fresh { engines, database, url: Some(url), _folder: None })
 }
 
 /// Each engine that is here.
