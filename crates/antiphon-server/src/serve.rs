@@ -129,8 +129,13 @@ async fn drain(config: &Config, running: Option<Running>, doors: &Doors) {
     sleep(config.drain_delay.0).await;
     doors.stop.cancel();
     let (reactor, window) = (running.doors.reactor().clone(), config.drain.0);
-    let drained = tokio::task::spawn_blocking(move || reactor.drain(window)).await;
-    if drained.is_err() {
+    let (done, drained) = tokio::sync::oneshot::channel();
+    doors.tasks.spawn(async move {
+        // Waits for threads; a task of its own, so that the second signal is still heard.
+        tokio::task::block_in_place(|| reactor.drain(window));
+        let _ = done.send(());
+    });
+    if drained.await.is_err() {
         tracing::error!("the drain broke off");
     }
     doors.close().await;
