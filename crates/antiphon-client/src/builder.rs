@@ -160,3 +160,10 @@ impl ClientBuilder {
         Err(failure)
     }
 }
+
+impl Client {
+    /// Begins with the address of a node: `ws`, `wss`, `http` or `https`; without a path it means `/ws`.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url.into())
+    }
+}

@@ -1,7 +1,6 @@
 //! The handle: what an application calls.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -13,11 +12,11 @@ use tokio::{
 };
 
 use crate::{
-    ClientBuilder, Error,
     ask::{Ask, Draft, HistoryPage, Past},
     driver::Wish,
+    error::Error,
+    event::Accepted,
     says::Answer,
-    subscription::{Start, Subscription},
 };
 
 /// The most bytes of a frame; over it the server would close the connection.
@@ -29,37 +28,19 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// every clone and every [`Subscription`] is gone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     wishes: mpsc::Sender<Wish>,
     closing: watch::Sender<bool>,
     end: Arc<OnceLock<Error>>,
     ask_timeout: Duration,
-    queue: usize,
-}
-
-/// What became of a publish: it is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// Where the entry stands.
-    pub position: String,
-    /// Its number in the topic.
-    pub offset: u64,
-    /// Its id, a UUID.
-    pub id: String,
-    /// The key had been used before for the same content; this is the entry of then.
-    pub duplicate: bool,
+    pub(crate) queue: usize,
 }
 
 impl Client {
-    /// Begins with the address of a node: `ws`, `wss`, `http` or `https`; without a path it means `/ws`.
-    pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url.into())
-    }
-
     pub(crate) fn new(
         wishes: mpsc::Sender<Wish>,
         closing: watch::Sender<bool>,
@@ -68,50 +49,6 @@ impl Client {
         queue: usize,
     ) -> Self {
         Self { shared: Arc::new(Shared { wishes, closing, end, ask_timeout, queue }) }
-    }
-
-    /// Subscribes to topics from now on; without any, to the tenant's own.
-    pub async fn subscribe<T: Into<String>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<Subscription, Error> {
-        self.subscribe_from(topics, std::iter::empty::<(String, String)>()).await
-    }
-
-    /// Subscribes to topics, each from the position that is given for it.
-    ///
-    /// Events have to be read: while the queue of a subscription is full nothing more is read from the connection,
-    /// not even the answers to other asks.
-    pub async fn subscribe_from<T: Into<String>, K: Into<String>, P: Into<String>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-        positions: impl IntoIterator<Item = (K, P)>,
-    ) -> Result<Subscription, Error> {
-        let topics: Vec<String> = topics.into_iter().map(Into::into).collect();
-        let positions: BTreeMap<String, String> =
-            positions.into_iter().map(|(topic, position)| (topic.into(), position.into())).collect();
-        let shown = positions.iter().map(|(topic, position)| (topic.as_str(), position.as_str())).collect();
-        fits(&Ask::subscribe(&topics, shown).encode(Some(u64::MAX)))?;
-        let (queue, events) = mpsc::channel(self.shared.queue);
-        let wish = |reply| Wish::Subscribe {
-            topics: topics.clone(),
-            positions: positions.clone(),
-            events: queue.clone(),
-            reply,
-        };
-        match self.ask(wish).await? {
-            Answer::Subscribed(subscribed) => {
-                let start = |begun: crate::says::Begun| Start {
-                    position: begun.position,
-                    recovered: begun.recovered,
-                };
-                let topics = subscribed.topics.into_iter();
-                let topics = topics.map(|(topic, outcome)| (topic, outcome.map(start))).collect();
-                let (tenant, user) = (subscribed.tenant, subscribed.user);
-                Ok(Subscription::new(self.clone(), events, tenant, user, topics))
-            }
-            _ => Err(Error::Disconnected),
-        }
     }
 
     /// Ends subscriptions; without any topic, that to the tenant's own.
@@ -198,7 +135,7 @@ impl Client {
     }
 
     /// Asks until it is answered, refused for good, or too late.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         wish: impl Fn(oneshot::Sender<Result<Answer, Error>>) -> Wish,
     ) -> Result<Answer, Error> {
@@ -222,7 +159,7 @@ impl Client {
 }
 
 /// Refuses here what the server would close the connection for, again after every reconnect.
-fn fits(frame: &str) -> Result<(), Error> {
+pub(crate) fn fits(frame: &str) -> Result<(), Error> {
     if frame.len() > MAX_FRAME_BYTES {
         let why =
             format_args!("a frame may have at most {MAX_FRAME_BYTES} bytes, this one has {}", frame.len());

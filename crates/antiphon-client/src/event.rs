@@ -160,3 +160,16 @@ pub struct Signal {
     /// The project, where there is one.
     pub project_id: Option<String>,
 }
+
+/// What became of a publish: it is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Where the entry stands.
+    pub position: String,
+    /// Its number in the topic.
+    pub offset: u64,
+    /// Its id, a UUID.
+    pub id: String,
+    /// The key had been used before for the same content; this is the entry of then.
+    pub duplicate: bool,
+}

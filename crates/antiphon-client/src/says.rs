@@ -6,10 +6,7 @@ use antiphon_protocol::{ErrorCode, Refusal, TerminateReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    client::Accepted,
-    event::{Content, EntryInfo, Message, Signal},
-};
+use crate::event::{Accepted, Content, EntryInfo, Message, Signal};
 
 /// A frame of the server.
 #[derive(Debug)]

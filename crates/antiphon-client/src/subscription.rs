@@ -5,7 +5,14 @@ use std::collections::BTreeMap;
 use antiphon_protocol::Refusal;
 use tokio::sync::mpsc;
 
-use crate::{Client, Error, Event};
+use crate::{
+    ask::Ask,
+    client::{Client, fits},
+    driver::Wish,
+    error::Error,
+    event::Event,
+    says::{Answer, Begun},
+};
 
 /// Where the stream of a topic began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,5 +81,48 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.events.close();
         self.client.prune();
+    }
+}
+
+impl Client {
+    /// Subscribes to topics from now on; without any, to the tenant's own.
+    pub async fn subscribe<T: Into<String>>(
+        &self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<Subscription, Error> {
+        self.subscribe_from(topics, std::iter::empty::<(String, String)>()).await
+    }
+
+    /// Subscribes to topics, each from the position that is given for it.
+    ///
+    /// Events have to be read: while the queue of a subscription is full nothing more is read from the connection,
+    /// not even the answers to other asks.
+    pub async fn subscribe_from<T: Into<String>, K: Into<String>, P: Into<String>>(
+        &self,
+        topics: impl IntoIterator<Item = T>,
+        positions: impl IntoIterator<Item = (K, P)>,
+    ) -> Result<Subscription, Error> {
+        let topics: Vec<String> = topics.into_iter().map(Into::into).collect();
+        let positions: BTreeMap<String, String> =
+            positions.into_iter().map(|(topic, position)| (topic.into(), position.into())).collect();
+        let shown = positions.iter().map(|(topic, position)| (topic.as_str(), position.as_str())).collect();
+        fits(&Ask::subscribe(&topics, shown).encode(Some(u64::MAX)))?;
+        let (queue, events) = mpsc::channel(self.shared.queue);
+        let wish = |reply| Wish::Subscribe {
+            topics: topics.clone(),
+            positions: positions.clone(),
+            events: queue.clone(),
+            reply,
+        };
+        match self.ask(wish).await? {
+            Answer::Subscribed(subscribed) => {
+                let start = |begun: Begun| Start { position: begun.position, recovered: begun.recovered };
+                let topics = subscribed.topics.into_iter();
+                let topics = topics.map(|(topic, outcome)| (topic, outcome.map(start))).collect();
+                let (tenant, user) = (subscribed.tenant, subscribed.user);
+                Ok(Subscription::new(self.clone(), events, tenant, user, topics))
+            }
+            _ => Err(Error::Disconnected),
+        }
     }
 }

@@ -66,13 +66,12 @@ impl Node {
     }
 
     pub(crate) async fn run_retention(self: Arc<Self>) {
-        let Some(keep) = self.limits.retention else { return };
         let mut every = interval(RETENTION_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        let keep_ms = self.limits.retention.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         loop {
             every.tick().await;
-            loop {
+            while let Some(keep_ms) = keep_ms {
                 let trim = self.engines.store.trim(now_ms().saturating_sub(keep_ms));
                 match self.timed("the store", trim).await {
                     Ok(0) => break,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{decoder::Event, error::Error};
+use crate::{error::Error, event::Event};
 
 /// Whether a close frame may carry `code`: those of the RFC and the registry that are not reserved for use inside a
 /// process (1004 to 1006, 1015), and the ranges of libraries (3xxx) and applications (4xxx).

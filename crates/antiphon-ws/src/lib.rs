@@ -33,13 +33,15 @@ mod utf8;
 
 mod close;
 mod error;
+mod event;
 mod rules;
 
 pub mod client;
 pub mod encode;
 
 pub use close::is_close_code;
-pub use decoder::{Decoder, Event};
+pub use decoder::Decoder;
 pub use error::Error;
+pub use event::Event;
 pub use header::Opcode;
 pub use rules::Rules;

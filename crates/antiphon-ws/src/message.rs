@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::{decoder::Event, error::Error, utf8::TextBuffer};
+use crate::{error::Error, event::Event, utf8::TextBuffer};
 
 /// A message of which a part is missing.
 #[derive(Debug)]

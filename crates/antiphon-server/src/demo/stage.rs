@@ -119,8 +119,7 @@ impl Stage {
         let Some(slot) = self.nodes.get(id) else { return false };
         if let Some(Running { doors, tasks }) = slot.running.lock().await.take() {
             tasks.end(Duration::from_millis(500)).await;
-            let reactor = doors.reactor().clone();
-            drop(tokio::task::spawn_blocking(move || reactor.kill()).await);
+            tokio::task::block_in_place(|| doors.reactor().kill());
         }
         true
     }
