@@ -1,5 +1,7 @@
 //! Who may ask for what, and that other tenants can't be told from ones that do not exist.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The directory over HTTP: tenants, users, projects, members, settings, tokens.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use antiphon_axum::HttpOptions;

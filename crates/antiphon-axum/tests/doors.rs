@@ -1,5 +1,7 @@
 //! The doors that are not the API: health, metrics, the document, the page, and what is not there.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use antiphon_axum::HttpOptions;

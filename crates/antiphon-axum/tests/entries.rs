@@ -1,5 +1,7 @@
 //! Publishing, reading back and signalling over HTTP.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! A node on memory engines behind real doors, asked over HTTP without a socket.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code)]
 
 use std::{sync::Arc, time::Duration};
 
