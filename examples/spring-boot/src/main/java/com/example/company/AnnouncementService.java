@@ -3,7 +3,9 @@ package com.example.company;
 import com.example.company.AntiphonClient.NewEntry;
 import com.example.company.AntiphonClient.Published;
 import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -58,8 +60,8 @@ public class AnnouncementService {
 
     /** Publishes a saved announcement, again if need be: the row's id is the key, so that it stays one entry. */
     public Published publish(Announcement announcement) {
-        Published published = antiphon.publish(announcement.companyId(), announcement.companyId(),
-                new NewEntry(announcement.text(), announcement.projectId(), null, announcement.id().toString()));
+        NewEntry entry = new NewEntry(announcement.text(), announcement.projectId(), null, announcement.id().toString());
+        Published published = publishTo(announcement.companyId(), entry);
         database.sql("update announcement set position = :position, problem = null where id = :id")
                 .param("position", published.position())
                 .param("id", announcement.id())
@@ -67,20 +69,41 @@ public class AnnouncementService {
         return published;
     }
 
+    /** To the company's own topic, whose name is the company's id. A company that is new to antiphon is made known to it. */
+    private Published publishTo(String companyId, NewEntry entry) {
+        try {
+            return antiphon.publish(companyId, companyId, entry);
+        } catch (AntiphonException e) {
+            if (e.status() != 404) {
+                throw e;
+            }
+            antiphon.putTenant(companyId);
+            return antiphon.publish(companyId, companyId, entry);
+        }
+    }
+
     @Scheduled(fixedDelayString = "${company.announcement-retry}")
     void retry() {
         publishPending(System.currentTimeMillis() - properties.announcementRetry().toMillis());
     }
 
-    /** Tries what was saved before a time and never confirmed, oldest first; ends at the first that should wait. */
+    /** Tries what was saved before a time and never confirmed, oldest first, so that a company's order stays. */
     void publishPending(long writtenBefore) {
+        Set<String> waiting = new HashSet<>();
         for (Announcement announcement : pending(writtenBefore)) {
+            if (waiting.contains(announcement.companyId())) {
+                continue;
+            }
             try {
                 publish(announcement);
             } catch (AntiphonException e) {
                 note(announcement, e);
-                if (e.remedy() != AntiphonException.Remedy.GIVE_UP) {
-                    return;
+                switch (e.remedy()) {
+                    case RETRY -> {
+                        return; // It would be the same for all others.
+                    }
+                    case CONFIGURE -> waiting.add(announcement.companyId());
+                    case GIVE_UP -> { }
                 }
             }
         }

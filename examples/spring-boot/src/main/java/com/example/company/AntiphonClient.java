@@ -15,7 +15,7 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The two calls of antiphon's HTTP API that this application makes. Every failure is an {@link AntiphonException}. */
+/** The calls of antiphon's HTTP API that this application makes. Every failure is an {@link AntiphonException}. */
 @Component
 public class AntiphonClient {
 
@@ -54,6 +54,15 @@ public class AntiphonClient {
                 .body(entry)
                 .retrieve()
                 .body(Published.class));
+    }
+
+    /** Makes a tenant known to antiphon; one that is known already stays as it is. */
+    public void putTenant(String tenant) {
+        call(() -> http.put()
+                .uri("/api/v1/tenants/{tenant}", tenant)
+                .body(Map.of())
+                .retrieve()
+                .toBodilessEntity());
     }
 
     /** A token with which this user's browser or app connects to antiphon, for a user whom this application knows. */

@@ -10,6 +10,8 @@ import org.slf4j.LoggerFactory;
 import org.springframework.data.redis.listener.ChannelTopic;
 import org.springframework.data.redis.listener.RedisMessageListenerContainer;
 import org.springframework.data.redis.listener.adapter.MessageListenerAdapter;
+import org.springframework.data.redis.listener.adapter.RedisListenerExecutionFailedException;
+import org.springframework.scheduling.annotation.Scheduled;
 import org.springframework.stereotype.Service;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -36,6 +38,7 @@ public class ChannelListener {
     private final ChannelOrigin origin;
     private final int receivedMax;
     private final Map<String, Deque<Received>> received = new ConcurrentHashMap<>();
+    private boolean redisAway;
 
     ChannelListener(RedisMessageListenerContainer container, JsonMapper json, ChannelOrigin origin,
             CompanyProperties properties) {
@@ -47,10 +50,31 @@ public class ChannelListener {
         this.messageListener.afterPropertiesSet();
     }
 
+    /** Connects to Redis, as soon as it is there. Once connected, the connection comes back by itself. */
+    @Scheduled(fixedDelayString = "${company.redis-retry}")
+    void start() {
+        if (container.isRunning()) {
+            return;
+        }
+        try {
+            container.start();
+            redisAway = false;
+        } catch (RedisListenerExecutionFailedException e) {
+            container.stop();
+            if (!redisAway) {
+                log.warn("Redis is away: no company can be listened to until it is back");
+            }
+            redisAway = true;
+        }
+    }
+
     /** Begins to listen to a company's channel; what is published once this has returned is heard. */
     public synchronized void listen(String companyId) {
         if (received.containsKey(companyId)) {
             return;
+        }
+        if (!container.isListening()) {
+            throw Refusal.unavailable("Redis is away, so this company's channel cannot be listened to; try again", null);
         }
         received.put(companyId, new ArrayDeque<>());
         try {
@@ -69,7 +93,8 @@ public class ChannelListener {
         try {
             container.removeMessageListener(messageListener, ChannelTopic.of(companyId));
         } catch (RuntimeException e) {
-            log.warn("could not unsubscribe from a channel: Redis is away ({})", e.getClass().getSimpleName());
+            // Redis may go on sending it until the next start; what comes for a company that is not kept is dropped.
+            log.info("could not unsubscribe from a channel while Redis is away ({})", e.getClass().getSimpleName());
         }
     }
 

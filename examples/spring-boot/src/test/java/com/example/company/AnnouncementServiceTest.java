@@ -6,6 +6,8 @@ import static org.mockito.ArgumentMatchers.any;
 import static org.mockito.ArgumentMatchers.argThat;
 import static org.mockito.ArgumentMatchers.eq;
 import static org.mockito.Mockito.clearInvocations;
+import static org.mockito.Mockito.doReturn;
+import static org.mockito.Mockito.doThrow;
 import static org.mockito.Mockito.times;
 import static org.mockito.Mockito.verify;
 import static org.mockito.Mockito.verifyNoInteractions;
@@ -90,6 +92,32 @@ class AnnouncementServiceTest {
         clearInvocations(antiphon);
         announcements.publishPending(Long.MAX_VALUE);
         verifyNoInteractions(antiphon);
+    }
+
+    @Test
+    void a_company_that_is_new_to_antiphon_is_made_known_to_it() {
+        when(antiphon.publish(any(), any(), any()))
+                .thenThrow(new AntiphonException(Remedy.CONFIGURE, 404, "there is no such tenant", null))
+                .thenReturn(new Published("e1", "p1", 1, false));
+        assertThat(announcements.announce(company, null, "hello").position()).isEqualTo("p1");
+        verify(antiphon).putTenant(company);
+    }
+
+    @Test
+    void one_company_that_has_to_wait_for_its_settings_does_not_hold_up_another() {
+        String other = UUID.randomUUID().toString();
+        when(antiphon.publish(any(), any(), any())).thenThrow(new AntiphonException(Remedy.RETRY, 503, "away", null));
+        announcements.announce(company, null, "one");
+        announcements.announce(company, null, "two");
+        Announcement theirs = announcements.announce(other, null, "three");
+        clearInvocations(antiphon);
+        doThrow(new AntiphonException(Remedy.CONFIGURE, 403, "not yours", null))
+                .when(antiphon).publish(eq(company), any(), any());
+        doReturn(new Published("e1", "p1", 1, false)).when(antiphon).publish(eq(other), any(), any());
+
+        announcements.publishPending(Long.MAX_VALUE);
+        assertThat(announcements.find(other, theirs.id()).position()).isEqualTo("p1");
+        verify(antiphon, times(1)).publish(eq(company), any(), any());
     }
 
     @Test

@@ -75,6 +75,15 @@ class AntiphonClientTest {
         assertThat(antiphon.issueToken("acme", "auth0|6a", 60).token()).isEqualTo("t1");
     }
 
+    @Test
+    void makes_a_tenant_known() {
+        server.expect(requestTo("http://antiphon.test:8080/api/v1/tenants/acme"))
+                .andExpect(method(HttpMethod.PUT))
+                .andRespond(withStatus(HttpStatus.NO_CONTENT));
+        antiphon.putTenant("acme");
+        server.verify();
+    }
+
     @ParameterizedTest
     @CsvSource({"400,GIVE_UP", "409,GIVE_UP", "413,GIVE_UP", "401,CONFIGURE", "403,CONFIGURE", "404,CONFIGURE",
             "429,RETRY", "500,RETRY", "502,RETRY", "503,RETRY"})

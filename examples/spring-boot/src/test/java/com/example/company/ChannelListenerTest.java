@@ -7,8 +7,10 @@ import static org.mockito.ArgumentMatchers.any;
 import static org.mockito.ArgumentMatchers.eq;
 import static org.mockito.Mockito.doThrow;
 import static org.mockito.Mockito.mock;
+import static org.mockito.Mockito.never;
 import static org.mockito.Mockito.times;
 import static org.mockito.Mockito.verify;
+import static org.mockito.Mockito.when;
 
 import com.example.company.ChannelListener.Received;
 import com.example.company.ChannelListener.Source;
@@ -21,6 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.data.redis.RedisConnectionFailureException;
 import org.springframework.data.redis.listener.ChannelTopic;
 import org.springframework.data.redis.listener.RedisMessageListenerContainer;
+import org.springframework.data.redis.listener.adapter.RedisListenerExecutionFailedException;
 import org.springframework.http.HttpStatus;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -35,6 +38,7 @@ class ChannelListenerTest {
 
     @BeforeEach
     void listen() {
+        when(container.isListening()).thenReturn(true);
         listener.listen("acme");
     }
 
@@ -119,6 +123,25 @@ class ChannelListenerTest {
         assertThatThrownBy(() -> listener.received("acme")).isInstanceOf(Refusal.class);
         listener.stop("acme");
         verify(container, times(1)).removeMessageListener(any(), eq(ChannelTopic.of("acme")));
+    }
+
+    @Test
+    void while_redis_is_away_the_container_is_started_again_until_it_is_there() {
+        when(container.isRunning()).thenReturn(false, false, true);
+        doThrow(new RedisListenerExecutionFailedException("away", new RedisConnectionFailureException("away"))).doNothing()
+                .when(container).start();
+        listener.start();
+        verify(container).stop();
+        listener.start();
+        listener.start();
+        verify(container, times(2)).start();
+    }
+
+    @Test
+    void without_a_connection_the_container_is_left_alone() {
+        when(container.isListening()).thenReturn(false);
+        assertThatThrownBy(() -> listener.listen("initech")).isInstanceOf(Refusal.class);
+        verify(container, never()).addMessageListener(any(), eq(ChannelTopic.of("initech")));
     }
 
     @Test
