@@ -84,6 +84,13 @@ impl From<Refusal> for Problem {
 
 impl From<SeamError> for Problem {
     fn from(error: SeamError) -> Self {
+        if let SeamError::NotKept = error {
+            return Self::new(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "the application keeps this itself, not here",
+            );
+        }
         tracing::error!(%error, "a request could not be answered");
         Self::unavailable(1000)
     }

@@ -83,6 +83,8 @@ pub struct Listed<T> {
 ///   the user's opaque tokens); a deleted user's `revocations` grows, also when it is made again.
 /// - Other tenants' ids answer exactly as ids that do not exist.
 ///
+/// An application that keeps its own users and members implements the reading half; the rest is for whoever keeps them for it.
+///
 /// # Not promised
 /// That a revision grows by one.
 #[async_trait]
@@ -108,56 +110,88 @@ pub trait Directory: Send + Sync {
     ) -> Result<(u64, Vec<(UserId, UserState)>), SeamError>;
 
     /// Makes a tenant; true if it is new.
-    async fn put_tenant(&self, tenant: &TenantId) -> Result<bool, SeamError>;
+    async fn put_tenant(&self, _tenant: &TenantId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Makes a user; true if it is new.
-    async fn put_user(&self, tenant: &TenantId, user: &UserId) -> Result<bool, SeamError>;
+    async fn put_user(&self, _tenant: &TenantId, _user: &UserId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Makes a project; true if it is new.
-    async fn put_project(&self, tenant: &TenantId, project: &ProjectId) -> Result<bool, SeamError>;
+    async fn put_project(&self, _tenant: &TenantId, _project: &ProjectId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Makes members or changes their settings; how many were new.
     async fn put_members(
         &self,
-        tenant: &TenantId,
-        project: &ProjectId,
-        members: &[MemberSettings],
-    ) -> Result<u64, SeamError>;
+        _tenant: &TenantId,
+        _project: &ProjectId,
+        _members: &[MemberSettings],
+    ) -> Result<u64, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Deletes a tenant with all that is its, entries excepted; false if it was not there.
-    async fn delete_tenant(&self, tenant: &TenantId) -> Result<bool, SeamError>;
+    async fn delete_tenant(&self, _tenant: &TenantId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Deletes a user, its memberships and its tokens.
-    async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Result<bool, SeamError>;
+    async fn delete_user(&self, _tenant: &TenantId, _user: &UserId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Deletes a project and its memberships.
-    async fn delete_project(&self, tenant: &TenantId, project: &ProjectId) -> Result<bool, SeamError>;
+    async fn delete_project(&self, _tenant: &TenantId, _project: &ProjectId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Ends a membership.
     async fn delete_member(
         &self,
-        tenant: &TenantId,
-        project: &ProjectId,
-        user: &UserId,
-    ) -> Result<bool, SeamError>;
+        _tenant: &TenantId,
+        _project: &ProjectId,
+        _user: &UserId,
+    ) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Counts up the user's disconnects; false if there is no such user.
-    async fn disconnect_user(&self, tenant: &TenantId, user: &UserId) -> Result<bool, SeamError>;
+    async fn disconnect_user(&self, _tenant: &TenantId, _user: &UserId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
 
     /// Is there such a tenant?
-    async fn tenant_exists(&self, tenant: &TenantId) -> Result<bool, SeamError>;
+    async fn tenant_exists(&self, _tenant: &TenantId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Is there such a project?
-    async fn project_exists(&self, tenant: &TenantId, project: &ProjectId) -> Result<bool, SeamError>;
+    async fn project_exists(&self, _tenant: &TenantId, _project: &ProjectId) -> Result<bool, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// A member's settings; none if it is no member.
     async fn member(
         &self,
-        tenant: &TenantId,
-        project: &ProjectId,
-        user: &UserId,
-    ) -> Result<Option<Settings>, SeamError>;
+        _tenant: &TenantId,
+        _project: &ProjectId,
+        _user: &UserId,
+    ) -> Result<Option<Settings>, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// Tenants.
-    async fn list_tenants(&self, page: &Page) -> Result<Listed<TenantId>, SeamError>;
+    async fn list_tenants(&self, _page: &Page) -> Result<Listed<TenantId>, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// A tenant's users.
-    async fn list_users(&self, tenant: &TenantId, page: &Page) -> Result<Listed<UserId>, SeamError>;
+    async fn list_users(&self, _tenant: &TenantId, _page: &Page) -> Result<Listed<UserId>, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// A tenant's projects.
-    async fn list_projects(&self, tenant: &TenantId, page: &Page) -> Result<Listed<ProjectId>, SeamError>;
+    async fn list_projects(&self, _tenant: &TenantId, _page: &Page) -> Result<Listed<ProjectId>, SeamError> {
+        Err(SeamError::NotKept)
+    }
     /// A project's members.
     async fn list_members(
         &self,
-        tenant: &TenantId,
-        project: &ProjectId,
-        page: &Page,
-    ) -> Result<Listed<(UserId, Settings)>, SeamError>;
+        _tenant: &TenantId,
+        _project: &ProjectId,
+        _page: &Page,
+    ) -> Result<Listed<(UserId, Settings)>, SeamError> {
+        Err(SeamError::NotKept)
+    }
 }

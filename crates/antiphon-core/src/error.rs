@@ -19,6 +19,9 @@ pub enum SeamError {
         /// For the log alone.
         cause: String,
     },
+    /// This application keeps that itself.
+    #[error("the application keeps this itself")]
+    NotKept,
 }
 
 impl SeamError {

@@ -154,7 +154,7 @@ impl Node {
 pub(crate) fn refuse(error: &SeamError) -> Refusal {
     match error {
         SeamError::Unavailable { .. } => tracing::warn!(%error, "refused for now"),
-        SeamError::Broken { .. } => tracing::error!(%error, "refused"),
+        SeamError::Broken { .. } | SeamError::NotKept => tracing::error!(%error, "refused"),
     }
     Refusal::unavailable(retry_after().as_millis() as u64)
 }

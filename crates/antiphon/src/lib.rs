@@ -1,1 +1,53 @@
-//! The realtime tier for a backend that runs as more than one instance, as a library.
+//! The realtime tier for a backend that runs as more than one instance, inside an axum application.
+//!
+//! ```no_run
+//! # async fn home() {}
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let antiphon = antiphon::Antiphon::builder().database("sqlite:./app.db").start().await?;
+//! let app = axum::Router::new()
+//!     .route("/", axum::routing::get(home))
+//!     .merge(antiphon::router(&antiphon));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! axum::serve(listener, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without more, tokens and the directory are antiphon's own (`antiphon token issue`, the HTTP API); an application
+//! brings its own by [`Builder::authenticator`], [`Builder::directory`] and [`Builder::authorizer`]. A path of the
+//! application's own middleware may also put an [`Identity`] into a request's extensions: then the upgrade needs no token.
+
+mod admitting;
+mod builder;
+
+pub use antiphon_axum::{HttpOptions, PeerAddress};
+pub use antiphon_core::{
+    Access, Action, AuthError, Authenticator, Authorizer, Directory, Identity, Limits, MemberSettings,
+    SeamError, Settings, TopicRule, TopicRules, UserState,
+};
+pub use antiphon_protocol::{
+    Content, Draft, Key, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId, now_ms,
+};
+pub use builder::{Antiphon, Builder, StartError};
+
+use axum::Router;
+
+/// Everything: the socket, the HTTP API and operations.
+pub fn router(antiphon: &Antiphon) -> Router {
+    antiphon_axum::router(antiphon.doors())
+}
+
+/// `GET /ws` alone.
+pub fn sockets_router(antiphon: &Antiphon) -> Router {
+    antiphon_axum::sockets_router(antiphon.doors())
+}
+
+/// What is below `/api`.
+pub fn api_router(antiphon: &Antiphon) -> Router {
+    antiphon_axum::api_router(antiphon.doors())
+}
+
+/// `/health/...` and `/metrics`.
+pub fn operations_router(antiphon: &Antiphon) -> Router {
+    antiphon_axum::operations_router(antiphon.doors())
+}

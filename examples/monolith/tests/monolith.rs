@@ -1,0 +1,82 @@
+//! The application as its users meet it: over real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use antiphon::Antiphon;
+use antiphon_client::{Client, Draft, Event};
+use monolith::{App, Membership, TokenTable, routes};
+
+async fn serve() -> (String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, membership) = (TokenTable::default(), Membership::default());
+    let antiphon = Antiphon::builder()
+        .database(format!("sqlite:{}", folder.path().join("app.db").display()))
+        .authenticator(tokens.clone())
+        .directory(membership.clone())
+        .start()
+        .await
+        .unwrap();
+    let app = routes(App::new(antiphon, tokens, membership));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address.to_string(), folder)
+}
+
+async fn request(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+async fn log_in(address: &str, user: &str) -> String {
+    let body = format!(r#"{{"company":"acme","user":"{user}","project":"apollo"}}"#);
+    let (status, token) = request(address, "POST", "/login", &body).await;
+    assert_eq!(status, 200, "{token}");
+    token
+}
+
+async fn next_text(subscription: &mut antiphon_client::Subscription) -> String {
+    loop {
+        let event =
+            tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.unwrap().unwrap();
+        if let Event::Message(message) = event {
+            return format!("{:?}", message.content);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_application_publishes_reaches_who_has_its_token_and_the_removed_get_nothing_more() {
+    let (address, _folder) = serve().await;
+    let (ann, bob) = (log_in(&address, "ann").await, log_in(&address, "bob").await);
+    let connect = async |token: String| {
+        let client = Client::builder(format!("http://{address}")).token(token).connect().await.unwrap();
+        let subscription = client.subscribe(Vec::<String>::new()).await.unwrap();
+        (client, subscription)
+    };
+    let (ann, mut anns) = connect(ann).await;
+    let (_bob, mut bobs) = connect(bob).await;
+    let (status, _) = request(&address, "POST", "/companies/acme/orders", "").await;
+    assert_eq!(status, 200);
+    assert!(next_text(&mut anns).await.contains("a new order"));
+    assert!(next_text(&mut bobs).await.contains("a new order"));
+    let (status, _) = request(&address, "DELETE", "/companies/acme/projects/apollo/members/bob", "").await;
+    assert_eq!(status, 204);
+    ann.publish(Draft::text("for apollo alone").project("apollo")).await.unwrap();
+    ann.publish(Draft::text("for all")).await.unwrap();
+    assert!(next_text(&mut anns).await.contains("for apollo alone"));
+    assert!(next_text(&mut bobs).await.contains("for all"), "bob is on the project no more");
+    let stranger = Client::builder(format!("http://{address}")).token("made-up").connect().await;
+    assert!(stranger.is_err());
+}
