@@ -12,11 +12,15 @@ const make = (tag, properties = {}, ...children) => {
 const example = (schema, schemas) => {
   if (!schema) return undefined;
   if (schema.$ref) return example(schemas[schema.$ref.split("/").pop()], schemas);
-  if (schema.type === "array") return [example(schema.items, schemas)];
-  if (!schema.properties) return undefined;
+  const type = [schema.type].flat()[0];
+  if (type === "array") return [example(schema.items, schemas)];
+  if (type === "integer") return 60;
+  if (type === "boolean") return true;
+  if (!schema.properties) return "";
   const required = new Set(schema.required ?? []);
-  const shown = Object.keys(schema.properties).filter((name) => required.has(name));
-  return Object.fromEntries((shown.length ? shown : Object.keys(schema.properties).slice(0, 1)).map((name) => [name, ""]));
+  const names = Object.keys(schema.properties);
+  const shown = names.filter((name) => required.has(name));
+  return Object.fromEntries((shown.length ? shown : names.slice(0, 1)).map((name) => [name, example(schema.properties[name], schemas)]));
 };
 
 const operation = (path, method, spec, schemas) => {
