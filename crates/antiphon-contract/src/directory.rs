@@ -1,5 +1,8 @@
 //! What a Directory owes.
 
+mod changes;
+mod walls;
+
 use antiphon_core::{Directory, MemberSettings, Page, Settings};
 use antiphon_protocol::{TenantId, UserId};
 
@@ -23,6 +26,8 @@ pub async fn suite(directory: &dyn Directory) -> usize {
     members(directory, &mut promises).await;
     deletions(directory, &mut promises).await;
     lists(directory, &mut promises).await;
+    walls::check(directory, &mut promises).await;
+    changes::check(directory, &mut promises).await;
     promises.count()
 }
 

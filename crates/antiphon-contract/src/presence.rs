@@ -38,6 +38,21 @@ pub async fn suite(presence: &dyn Presence) -> usize {
         listed = answered(presence.renew(lease(one, 5), 60_000).await).iter().any(|lease| lease.node == dead);
     }
     promises.keep("a lease that is not renewed ends", !listed);
+    let high = NodeId(u64::MAX ^ one.0 >> 8);
+    let listed = answered(presence.renew(lease(high, u64::from(u32::MAX)), 60_000).await);
+    promises.keep(
+        "a node's whole number and a large count come back",
+        listed.contains(&lease(high, u64::from(u32::MAX)))
+            && listed.iter().filter(|lease| lease.node == one).count() == 1,
+    );
+    answered(presence.release(high).await);
+    answered(presence.release(high).await);
+    let back = answered(presence.renew(lease(high, 1), 60_000).await);
+    promises.keep(
+        "releasing twice is no error, and who comes back is listed again",
+        back.contains(&lease(high, 1)),
+    );
+    answered(presence.release(high).await);
     answered(presence.release(one).await);
     promises.count()
 }

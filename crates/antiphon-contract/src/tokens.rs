@@ -20,6 +20,7 @@ pub async fn suite<E: Tokens + ApiKeys + Directory>(engine: &E) -> usize {
     let mut promises = Promises::default();
     tokens(engine, &mut promises).await;
     admission(engine, &mut promises).await;
+    reach(engine, &mut promises).await;
     keys(engine, &mut promises).await;
     promises.count()
 }
@@ -77,6 +78,79 @@ async fn admission<E: Tokens + Directory>(engine: &E, promises: &mut Promises) {
     answered(engine.revoke_tokens(&acme, &user("jo"), 5000).await);
     let after = answered(engine.admit_user(&acme, &user("jo")).await);
     promises.keep("it is told before when tokens are revoked", after.0 == 1 && after.1 == Some(5000));
+    let again = answered(engine.admit_user(&acme, &user("jo")).await);
+    promises.keep("admitting again changes nothing", again == after);
+    let issued_before = now_ms();
+    answered(engine.delete_user(&acme, &user("jo")).await);
+    let (_, revoked_before) = answered(engine.admit_user(&acme, &user("jo")).await);
+    let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
+    promises.keep(
+        "a deleted user is not made again, and no token of before its deletion is good",
+        !states[0].exists && revoked_before.is_some_and(|before| before >= issued_before),
+    );
+    answered(engine.delete_tenant(&acme).await);
+    answered(engine.admit_user(&acme, &user("jo")).await);
+    promises.keep("nor is its deleted tenant", !answered(engine.tenant_exists(&acme).await));
+    answered(engine.put_user(&acme, &user("jo")).await);
+    let (revocations, revoked_before) = answered(engine.admit_user(&acme, &user("jo")).await);
+    let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
+    promises.keep(
+        "once the application made the user again, tokens of before its deletion are still revoked",
+        states[0].exists
+            && revocations == states[0].revocations
+            && revoked_before.is_some_and(|before| before >= issued_before && before < now_ms() + 60_000),
+    );
+}
+
+/// Revoking and deleting reach exactly whom they name.
+async fn reach<E: Tokens + Directory>(engine: &E, promises: &mut Promises) {
+    let (acme, globex) = (tenant("acme"), tenant("globex"));
+    let make = async |of: &antiphon_protocol::TenantId, name: &str, expires_at| {
+        let token = NewToken { tenant: of.clone(), user: user(name), hash: hash(), expires_at };
+        answered(engine.add_token(&token).await);
+        token.hash
+    };
+    let found = async |hash| answered(engine.find_tokens(&[hash]).await).remove(0).is_some();
+    let (one, two) = (make(&acme, "ann", None).await, make(&acme, "ann", None).await);
+    let (beside, namesake) = (make(&acme, "bob", None).await, make(&globex, "ann", None).await);
+    let since = answered(engine.revisions(std::slice::from_ref(&acme)).await)[0];
+    answered(engine.revoke_tokens(&acme, &user("ann"), now_ms()).await);
+    promises.keep("revoking takes all of a user's tokens", !found(one).await && !found(two).await);
+    promises.keep("and nobody else's, in no tenant", found(beside).await && found(namesake).await);
+    let both = [user("ann"), user("bob")];
+    let (now, changed) = answered(engine.changed_users(&acme, &both, since).await);
+    promises.keep(
+        "a revocation is told as a change of its user",
+        now > since && changed.len() == 1 && changed[0].0 == both[0] && changed[0].1.revocations == 1,
+    );
+    answered(engine.delete_user(&acme, &user("bob")).await);
+    answered(engine.put_user(&acme, &user("bob")).await);
+    promises.keep("a user that is made again has none of its old tokens", !found(beside).await);
+    answered(engine.delete_tenant(&globex).await);
+    promises.keep("a deleted tenant's tokens are not found", !found(namesake).await);
+    answered(engine.put_user(&globex, &user("ann")).await);
+    promises.keep("nor when it is made again", !found(namesake).await);
+    let missing = !answered(engine.revoke_tokens(&acme, &user("nobody"), 0).await)
+        && !answered(engine.revoke_tokens(&tenant("ghost"), &user("ann"), 0).await);
+    let (_, states) = answered(engine.user_states(&acme, &[user("nobody")]).await);
+    promises.keep("revoking makes nobody", missing && !states[0].exists);
+    let at = now_ms() - 100_000;
+    let (ended, ends, never) = (
+        make(&acme, "cleo", Some(at - 1)).await,
+        make(&acme, "cleo", Some(at)).await,
+        make(&acme, "cleo", None).await,
+    );
+    while answered(engine.sweep_tokens(at).await) > 0 {}
+    promises.keep(
+        "sweeping takes what ended before the line and nothing else",
+        !found(ended).await && found(ends).await && found(never).await,
+    );
+    let many: Vec<[u8; 32]> = (0..300).map(|at| if at % 3 == 0 { never } else { hash() }).collect();
+    let all = answered(engine.find_tokens(&many).await);
+    promises.keep(
+        "hundreds are looked up in one call, the same one again and again too",
+        all.len() == 300 && all.iter().enumerate().all(|(at, token)| token.is_some() == (at % 3 == 0)),
+    );
 }
 
 async fn keys<E: ApiKeys>(engine: &E, promises: &mut Promises) {
@@ -108,4 +182,41 @@ async fn keys<E: ApiKeys>(engine: &E, promises: &mut Promises) {
         answered(engine.revoke_key(&id).await) && !answered(engine.revoke_key(&id).await),
     );
     promises.keep("a revoked key is not found", answered(engine.find_key(&key.hash).await).is_none());
+    let mut made = Vec::new();
+    for name in ["z", "a", "m"] {
+        let id = format!("{name}{}", uuid::Uuid::new_v4().simple());
+        let all = ApiKey {
+            id,
+            hash: hash(),
+            scopes: Scope::ALL.to_vec(),
+            tenant: None,
+            expires_at: None,
+            ..key.clone()
+        };
+        answered(engine.add_key(&all).await);
+        made.push(all);
+    }
+    let listed = answered(engine.list_keys().await);
+    let listed: Vec<&ApiKey> = listed.iter().filter(|key| made.iter().any(|one| one.id == key.id)).collect();
+    promises.keep(
+        "keys are listed in the order of their making, whole",
+        listed.len() == 3
+            && listed.iter().zip(&made).all(|(one, other)| {
+                one.id == other.id
+                    && one.hash == other.hash
+                    && one.scopes == other.scopes
+                    && one.tenant.is_none()
+                    && one.expires_at.is_none()
+                    && one.created_at == other.created_at
+            }),
+    );
+    answered(engine.revoke_key(&made[1].id).await);
+    promises.keep(
+        "revoking one leaves the others",
+        answered(engine.find_key(&made[0].hash).await).is_some()
+            && answered(engine.find_key(&made[2].hash).await).is_some(),
+    );
+    for key in [&made[0], &made[2]] {
+        answered(engine.revoke_key(&key.id).await);
+    }
 }

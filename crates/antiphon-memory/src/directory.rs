@@ -6,7 +6,7 @@ use std::{
 };
 
 use antiphon_core::{ApiKey, Directory, Listed, MemberSettings, Page, SeamError, Settings, UserState};
-use antiphon_protocol::{ProjectId, TenantId, UserId};
+use antiphon_protocol::{ProjectId, TenantId, UserId, now_ms};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -76,7 +76,10 @@ impl Tenant {
 
     pub fn end_user(&mut self, user: &UserId) -> bool {
         let is_there = self.users.get_mut(user).is_some_and(|held| {
-            held.revocations += u64::from(held.exists);
+            if held.exists {
+                held.revocations += 1;
+                held.revoked_before = Some(now_ms());
+            }
             std::mem::take(&mut held.exists)
         });
         if is_there {
@@ -96,6 +99,11 @@ impl State {
         let is_new = !std::mem::replace(&mut held.exists, true);
         held.revision += u64::from(is_new);
         (held, is_new)
+    }
+
+    /// A deleted tenant's goes on: whoever holds an older one has to look.
+    fn revision(&self, tenant: &TenantId) -> u64 {
+        self.tenants.get(tenant).map_or(0, |held| held.revision)
     }
 
     pub fn there(&mut self, tenant: &TenantId) -> Option<&mut Tenant> {
@@ -127,12 +135,12 @@ fn page<T: Clone>(items: impl Iterator<Item = T>, id: impl Fn(&T) -> &str, page:
 #[async_trait]
 impl Directory for MemoryDirectory {
     async fn revisions(&self, tenants: &[TenantId]) -> Result<Vec<u64>, SeamError> {
-        let mut state = self.ask();
-        Ok(tenants.iter().map(|tenant| state.there(tenant).map_or(0, |held| held.revision)).collect())
+        let state = self.ask();
+        Ok(tenants.iter().map(|tenant| state.revision(tenant)).collect())
     }
 
     fn revision_now(&self, tenant: &TenantId) -> Option<u64> {
-        Some(self.state.lock().there(tenant).map_or(0, |held| held.revision))
+        Some(self.state.lock().revision(tenant))
     }
 
     async fn user_states(

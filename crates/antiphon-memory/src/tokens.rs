@@ -42,11 +42,16 @@ impl Tokens for MemoryDirectory {
 
     async fn admit_user(&self, tenant: &TenantId, user: &UserId) -> Result<(u64, Option<i64>), SeamError> {
         let mut state = self.ask();
-        let (held, _) = state.make(tenant);
-        if !held.users.contains_key(user) {
-            held.make_user(user);
+        let known = state.tenants.get(tenant).and_then(|held| held.users.get(user));
+        match known {
+            Some(one) if one.exists => Ok((one.revocations, one.revoked_before)),
+            // No token brings back who was deleted.
+            Some(one) => Ok((one.revocations, Some(i64::MAX))),
+            None => {
+                state.make(tenant).0.make_user(user);
+                Ok((0, None))
+            }
         }
-        Ok(held.users.get(user).map_or((0, None), |one| (one.revocations, one.revoked_before)))
     }
 
     async fn sweep_tokens(&self, now_ms: i64) -> Result<u64, SeamError> {

@@ -16,17 +16,17 @@ async fn the_store_keeps_its_promises() {
 
 #[tokio::test]
 async fn the_directory_keeps_its_promises() {
-    assert_eq!(directory::suite(&MemoryDirectory::default()).await, 33);
+    assert_eq!(directory::suite(&MemoryDirectory::default()).await, 69);
 }
 
 #[tokio::test]
 async fn tokens_and_keys_keep_their_promises() {
-    assert_eq!(tokens::suite(&MemoryDirectory::default()).await, 17);
+    assert_eq!(tokens::suite(&MemoryDirectory::default()).await, 32);
 }
 
 #[tokio::test]
 async fn leases_keep_their_promises() {
-    assert_eq!(presence::suite(&MemoryPresence::default()).await, 5);
+    assert_eq!(presence::suite(&MemoryPresence::default()).await, 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
