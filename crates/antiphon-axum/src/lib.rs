@@ -16,20 +16,16 @@ mod server;
 mod upgrade;
 
 pub use peer::PeerAddress;
+pub use problem::not_found;
 pub use server::{Doors, HttpOptions};
 
 use std::sync::Arc;
 
-use axum::{Router, response::IntoResponse};
+use axum::Router;
 
 /// Everything: the socket, the API and operations. It has no fallback, so that it merges with an application's own routes.
 pub fn router(doors: &Arc<Doors>) -> Router {
     sockets_router(doors).merge(api_router(doors)).merge(operations_router(doors))
-}
-
-/// What the routers here answer for a path that is not there; whoever serves nothing else gives it to `Router::fallback`.
-pub async fn not_found() -> impl IntoResponse {
-    problem::Problem::not_found()
 }
 
 /// `GET /ws`.

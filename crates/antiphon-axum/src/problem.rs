@@ -121,3 +121,8 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+/// What the routers here answer for a path that is not there; whoever serves nothing else gives it to `Router::fallback`.
+pub async fn not_found() -> impl IntoResponse {
+    Problem::not_found()
+}

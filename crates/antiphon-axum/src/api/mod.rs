@@ -27,7 +27,11 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{cross_origin, page, problem::Problem, server::Doors};
+use crate::{
+    cross_origin, page,
+    problem::{Problem, not_found},
+    server::Doors,
+};
 
 /// How long a request may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -80,7 +84,7 @@ pub(crate) fn router(doors: &Arc<Doors>) -> Router {
         .route("/api", get(page::page))
         .route("/api/page.js", get(page::script))
         .route("/api/page.css", get(page::style))
-        .route("/api/{*rest}", any(crate::not_found))
+        .route("/api/{*rest}", any(not_found))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(doors.node.limits().body_bytes))
         .layer(from_fn(in_time))
