@@ -4,20 +4,12 @@ mod changes;
 mod walls;
 
 use antiphon_core::{Directory, MemberSettings, Page, Settings};
-use antiphon_protocol::{TenantId, UserId};
+use antiphon_protocol::UserId;
 
 use crate::{
     Promises,
-    names::{answered, project, tenant, user},
+    names::{answered, project, revision, tenant, user, wants},
 };
-
-fn wants(name: &str, deliver: Option<bool>) -> MemberSettings {
-    MemberSettings { user: user(name), deliver, push: None }
-}
-
-async fn revision(directory: &dyn Directory, tenant: &TenantId) -> u64 {
-    answered(directory.revisions(std::slice::from_ref(tenant)).await)[0]
-}
 
 /// Runs the suite; how many promises were kept.
 pub async fn suite(directory: &dyn Directory) -> usize {

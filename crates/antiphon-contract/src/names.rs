@@ -1,6 +1,6 @@
 //! Names for the suites: fresh ones, so that an engine with a past can run them again.
 
-use antiphon_core::SeamError;
+use antiphon_core::{Directory, MemberSettings, SeamError};
 use antiphon_protocol::{Content, Draft, Key, ProjectId, TenantId, Topic, TopicName, UserId};
 
 pub(crate) fn tenant(name: &str) -> TenantId {
@@ -36,4 +36,14 @@ pub(crate) fn answered<T>(result: Result<T, SeamError>) -> T {
         Ok(value) => value,
         Err(error) => panic!("an engine that is there answers: {error}"),
     }
+}
+
+/// A member with what it says of `deliver`.
+pub(crate) fn wants(name: &str, deliver: Option<bool>) -> MemberSettings {
+    MemberSettings { user: user(name), deliver, push: None }
+}
+
+/// The tenant's revision now.
+pub(crate) async fn revision(directory: &dyn Directory, tenant: &TenantId) -> u64 {
+    answered(directory.revisions(std::slice::from_ref(tenant)).await)[0]
 }

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use antiphon_core::{Directory, MemberSettings, Settings, UserState};
 use antiphon_protocol::{TenantId, UserId};
 
-use super::{revision, wants};
 use crate::{
     Promises,
-    names::{answered, project, tenant, user},
+    names::{answered, project, revision, tenant, user, wants},
 };
 
 pub(super) async fn check(directory: &dyn Directory, promises: &mut Promises) {

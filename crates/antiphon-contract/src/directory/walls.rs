@@ -3,10 +3,9 @@
 use antiphon_core::{Directory, Page};
 use antiphon_protocol::TenantId;
 
-use super::{revision, wants};
 use crate::{
     Promises,
-    names::{answered, project, tenant, user},
+    names::{answered, project, revision, tenant, user, wants},
 };
 
 pub(super) async fn check(directory: &dyn Directory, promises: &mut Promises) {
