@@ -104,6 +104,9 @@ impl Node {
                     let disconnects = state.disconnects;
                     let state = member_state(state);
                     let login = held.audience.login(&identity.user, revision, state);
+                    // The names that are held already: thousands of connections share them.
+                    let (tenant, user) = (held.audience.tenant().clone(), login.member().user().clone());
+                    let identity = Identity { tenant, user, ..identity };
                     drop(answer.send(Ok(Arc::new(Caller { identity, login, disconnects }))));
                 }
             }

@@ -1,5 +1,7 @@
 //! The golden fixtures: what the clients' tests and the docs share is what this crate reads and writes.
 
+#![allow(clippy::unwrap_used)]
+
 use antiphon_protocol::{
     Command, CommandFrame, Content, Entry, EntryRef, Epoch, FRAME_TYPES, Key, Link, Position, ProjectId,
     Refusal, ResetReason, ServerFrame, Signal, SubscribedTopic, SystemEntry, TenantId, TerminateReason,

@@ -33,3 +33,14 @@ pub(crate) struct Connection {
     /// The tick of the timing wheel at which it is looked at next.
     pub armed_at: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_a_small_struct() {
+        println!("{} of which the session {}", size_of::<Connection>(), size_of::<Session>());
+        assert!(size_of::<Connection>() <= 512, "{}", size_of::<Connection>());
+    }
+}

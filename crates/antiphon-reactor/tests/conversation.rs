@@ -193,7 +193,7 @@ fn a_position_that_proves_nothing_is_reset_with_the_true_reason() {
     for (position, reason) in [
         (format!("{epoch}-1-00000000000000aa"), "FORK"),
         (format!("{epoch}-9-00000000000000aa"), "AHEAD"),
-        (format!("00000000000000aa-1-00000000000000aa"), "EPOCH"),
+        ("00000000000000aa-1-00000000000000aa".to_owned(), "EPOCH"),
     ] {
         let mut bob = node.connect();
         bob.say(json!({"type": "SUBSCRIBE", "token": "acme/bob", "topics": ["acme"], "positions": {"acme": position}}));

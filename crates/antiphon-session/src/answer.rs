@@ -94,7 +94,8 @@ impl Session {
                     if let Some(reason) = reset {
                         resets.push(ServerFrame::Reset { topic: &name, reason, position: from }.encode());
                     }
-                    self.topics.0.push((topic, None));
+                    // The feed's own names, which all its subscribers share.
+                    self.topics.0.push((subscribed.subscription.feed().topic().clone(), None));
                     joins.push(Act::Join(subscribed.subscription, from));
                 }
                 Err(refusal) => {
