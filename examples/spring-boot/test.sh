@@ -17,6 +17,7 @@ bin=${ANTIPHON_BIN:-$here/../../target/debug/antiphon}
 seconds_max=60
 work=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-spring-boot.XXXXXX")
 pids=()
+as_user=()
 servers=0
 databases=()
 
@@ -63,11 +64,12 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# start NAME COMMAND...: a child whose output is in NAME.log, and that the kernel ends if this script is killed.
+# start NAME COMMAND...: a child whose output is in NAME.log, and that the kernel ends if this script is killed. Another
+# user is asked for in the same step, since a change of the user would forget that.
 start() {
     local name=$1
     shift
-    setpriv --pdeathsig KILL -- "$@" >"$work/$name.log" 2>&1 </dev/null &
+    setpriv --pdeathsig "${death_signal:-KILL}" "${as_user[@]}" -- "$@" >"$work/$name.log" 2>&1 </dev/null &
     started=$!
     pids+=("$started")
 }
@@ -137,18 +139,18 @@ fi
 postgres=${ANTIPHON_TEST_POSTGRES_URL:-}
 if [ -z "$postgres" ]; then
     command -v postgres >/dev/null || skip "postgres is not installed: apt-get install postgresql"
-    as=()
     data=$work/postgres
     mkdir "$data"
     if [ "$(id -u)" = 0 ]; then
         # PostgreSQL refuses to run as root; its package brings a user for it.
-        as=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
+        as_user=(--reuid=postgres --regid=postgres --clear-groups)
         chmod 711 "$work"
         chown postgres:postgres "$data"
     fi
-    (cd / && "${as[@]}" initdb -D "$data/db" -A trust -U antiphon --encoding=UTF8 --no-sync) >"$work/initdb.log" 2>&1 || fail "initdb"
+    (cd / && setpriv "${as_user[@]}" -- initdb -D "$data/db" -A trust -U antiphon --encoding=UTF8 --no-sync) >"$work/initdb.log" 2>&1 || fail "initdb"
     free_port
-    start postgres "${as[@]}" postgres -D "$data/db" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 -c fsync=off
+    death_signal=QUIT start postgres postgres -D "$data/db" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 -c fsync=off
+    as_user=()
     postgres=postgres://antiphon@127.0.0.1:$port/postgres
     within "postgres" psql_quiet 'select 1'
 fi
@@ -215,7 +217,7 @@ within "the application" app_port
 set +e
 E2E_NODE_A=$node_a E2E_NODE_B=$node_b E2E_NODE_A_PID=${node_pids[0]} E2E_APP=http://127.0.0.1:$(cat "$work/app.port") \
     E2E_API_KEY=$key E2E_TENANT=$tenant E2E_OTHER_TENANT=$other_tenant E2E_ADA_TOKEN=$ada_token E2E_EVE_TOKEN=$eve_token \
-    E2E_LOGS=$work java "$here/E2E.java" >"$work/e2e.out" 2>&1 &
+    E2E_LOGS=$work setpriv --pdeathsig KILL -- java "$here/E2E.java" >"$work/e2e.out" 2>&1 &
 e2e=$!
 pids+=("$e2e")
 wait "$e2e"
