@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::PlainInbox;
 use antiphon_hub::{Delivery, Feed};
-use antiphon_protocol::{Content, FRAME_TYPES, ProjectId, TenantId, Topic, check_nesting};
+use antiphon_protocol::{Content, FRAME_TYPES, Position, ProjectId, TenantId, Topic, check_nesting};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ struct PlainFields {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
-    position: Option<serde::de::IgnoredAny>,
+    position: Option<serde_json::Value>,
     #[serde(default)]
     project: Option<PlainProject>,
 }
@@ -27,8 +27,15 @@ struct PlainProject {
     id: Option<ProjectId>,
 }
 
-/// The delivery, or why it is none.
-fn read(bytes: &Bytes) -> Result<Delivery, &'static str> {
+/// What a plain message is.
+enum Plain {
+    Message(Delivery),
+    /// An entry of ours that has come back.
+    OwnCopy,
+}
+
+/// What it is, or why it is nothing.
+fn read(bytes: &Bytes, high: Option<Position>) -> Result<Plain, &'static str> {
     if bytes.len() > Content::MAX_ENTRY_BYTES {
         return Err("it has more than 64 KiB");
     }
@@ -38,8 +45,15 @@ fn read(bytes: &Bytes) -> Result<Delivery, &'static str> {
     }
     let fields: PlainFields =
         serde_json::from_str(text).map_err(|_| "it is not a JSON object of the form expected")?;
-    if fields.position.is_some() {
-        return Err("it has a position: only entries of the log have");
+    if let Some(position) = fields.position {
+        let position = position.as_str().and_then(|text| Position::parse(text).ok());
+        // The epoch is a keyed hash: whoever did not see an entry of this topic can't say it.
+        let is_own = position.zip(high).is_some_and(|(position, high)| position.epoch == high.epoch);
+        return if is_own {
+            Ok(Plain::OwnCopy)
+        } else {
+            Err("it has a position: only entries of the log have")
+        };
     }
     if fields.kind.is_some_and(|kind| kind != "MESSAGE" && FRAME_TYPES.contains(&kind.as_str())) {
         return Err("its type is one of ours");
@@ -47,7 +61,7 @@ fn read(bytes: &Bytes) -> Result<Delivery, &'static str> {
     let project = fields.project.and_then(|project| project.id);
     // The fixed id stands for no project.
     let project = project.filter(|id| id.as_str() != antiphon_protocol::SYSTEM_PROJECT);
-    Ok(Delivery::signal(project, bytes))
+    Ok(Plain::Message(Delivery::signal(project, bytes)))
 }
 
 impl Node {
@@ -83,14 +97,58 @@ impl Node {
 impl PlainInbox for Node {
     fn plain(&self, tenant: &TenantId, bytes: Bytes) {
         let Some(feed) = self.hub.feed(&Topic::of_tenant(tenant)) else { return };
-        match read(&bytes) {
-            Ok(delivery) => self.queue_parked(Parked { feed, revision: None, delivery }),
-            Err("it has a position: only entries of the log have") => {}
+        match read(&bytes, feed.high()) {
+            Ok(Plain::OwnCopy) => {}
+            Ok(Plain::Message(delivery)) => self.queue_parked(Parked { feed, revision: None, delivery }),
             Err(reason) => {
                 if self.metrics.plain_refused.inc() < 100 {
                     tracing::warn!(%tenant, reason, "dropped a plain message");
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use antiphon_protocol::{Audience, Epoch, Link};
+
+    fn kind(json: &str) -> Result<Option<Audience>, &'static str> {
+        let high = Position { epoch: Epoch(0xe1), offset: 1, link: Link(1) };
+        read(&Bytes::copy_from_slice(json.as_bytes()), Some(high)).map(|plain| match plain {
+            Plain::Message(delivery) => Some(delivery.audience),
+            Plain::OwnCopy => None,
+        })
+    }
+
+    #[test]
+    fn only_what_could_be_the_posts_own_message_gets_in() {
+        assert_eq!(kind(r#"{"type":"MESSAGE","text":"x"}"#), Ok(Some(Audience::All)));
+        assert_eq!(kind(r#"{"whatever":[1]}"#), Ok(Some(Audience::All)));
+        let project = ProjectId::parse("p").unwrap();
+        assert_eq!(kind(r#"{"project":{"id":"p"}}"#), Ok(Some(Audience::Project(project))));
+        let system = format!(r#"{{"project":{{"id":"{}"}}}}"#, antiphon_protocol::SYSTEM_PROJECT);
+        assert_eq!(kind(&system), Ok(Some(Audience::All)));
+        for bad in [
+            "",
+            "5",
+            "[1]",
+            "nope",
+            r#"{"type":"TERMINATE_CONNECTION"}"#,
+            r#"{"type":"SIGNAL"}"#,
+            r#"{"type":5}"#,
+            r#"{"position":"x"}"#,
+            r#"{"position":"00000000000000e2-1-0000000000000001"}"#,
+            r#"{"project":{"id":""}}"#,
+        ] {
+            assert!(kind(bad).is_err(), "{bad}");
+        }
+        assert!(kind(&format!(r#"{{"text":"{}"}}"#, "x".repeat(65_536))).is_err());
+    }
+
+    #[test]
+    fn a_copy_of_our_own_entry_that_comes_back_is_dropped_without_a_word() {
+        assert_eq!(kind(r#"{"type":"MESSAGE","position":"00000000000000e1-1-0000000000000001"}"#), Ok(None));
     }
 }
