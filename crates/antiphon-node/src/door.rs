@@ -2,15 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use antiphon_core::{AuthError, Identity, SeamError};
-use antiphon_protocol::TenantId;
+use antiphon_core::{AuthError, Identity, SeamError, UserState};
+use antiphon_protocol::{TenantId, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     caller::Caller,
     node::Node,
     state::{
-        audiences::member_state,
+        audiences::{Held, member_state},
         door::{Answer, Knock, Proof},
     },
 };
@@ -80,14 +80,7 @@ impl Node {
         let held = self.audiences.hold(tenant);
         let _reading = held.reading.lock().await;
         let users: Vec<_> = logins.iter().map(|(identity, _)| identity.user.clone()).collect();
-        let read = self.engines.directory.user_states(tenant, &users);
-        let read = match self.timed("the directory", read).await {
-            Ok(read) if read.0 > held.audience.revision() && !held.audience.is_empty() => {
-                self.read_changes(&held).await.map(|()| read)
-            }
-            read => read,
-        };
-        match read {
+        match self.states_for(&held, &users).await {
             Err(error) => {
                 let cause = error.to_string();
                 for (_, answer) in logins {
@@ -111,5 +104,20 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The states of users who log in, as new as what is held of the others; the caller holds `held.reading`.
+    async fn states_for(&self, held: &Held, users: &[UserId]) -> Result<(u64, Vec<UserState>), SeamError> {
+        let read = async || {
+            let states = self.engines.directory.user_states(held.audience.tenant(), users);
+            self.timed("the directory", states).await
+        };
+        let first = read().await?;
+        if held.audience.is_empty() || first.0 <= held.audience.revision() {
+            return Ok(first);
+        }
+        self.read_changes(held).await?;
+        // A change between the two readings would be missing from the first.
+        if held.audience.revision() > first.0 { read().await } else { Ok(first) }
     }
 }

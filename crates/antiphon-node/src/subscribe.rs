@@ -72,13 +72,11 @@ impl Node {
             }
         }
         let feed = subscription.feed().clone();
-        // What this node has delivered is proved already: no need to ask.
-        let known = match position {
-            None => feed.high(),
-            Some(position) => feed.position_at(position.offset).filter(|known| *known == position),
-        };
-        if let Some(from) = known {
-            return Ok(Subscribed { subscription, from, recovered: position.is_some(), reset: None });
+        // What this node has delivered is proved already: no need to ask. Where the head is, only the store knows.
+        if let Some(from) = position
+            && feed.position_at(from.offset) == Some(from)
+        {
+            return Ok(Subscribed { subscription, from, recovered: true, reset: None });
         }
         let locate = self.engines.store.locate(topic, position.map(|position| position.offset));
         let located = self.timed("the store", locate).await.map_err(|error| refuse(&error))?;

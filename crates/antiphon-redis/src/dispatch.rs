@@ -24,7 +24,6 @@ pub(crate) struct Dispatch {
     // No other lock is taken under it.
     wanted: Mutex<HashMap<String, Listened>>,
     pub changed: Notify,
-    pub lost: Notify,
     inbox: OnceLock<Weak<dyn Inbox>>,
     plain: OnceLock<Weak<dyn PlainInbox>>,
     is_up: AtomicBool,
@@ -71,7 +70,6 @@ impl Dispatch {
         match info.kind {
             PushKind::Message => self.message(info.data),
             PushKind::Subscribe => self.confirmed(&info.data),
-            PushKind::Disconnection => self.lost.notify_one(),
             _ => {}
         }
     }

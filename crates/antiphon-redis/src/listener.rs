@@ -3,7 +3,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, aio::MultiplexedConnection};
+use tokio::sync::Notify;
 
 use crate::{
     dispatch::Dispatch,
@@ -35,10 +36,15 @@ pub(crate) async fn run(dialer: Arc<Dialer>, dispatch: Arc<Dispatch>) {
 
 /// One connection's life. An error: it did not even begin.
 async fn listen(dialer: &Dialer, dispatch: &Arc<Dispatch>) -> redis::RedisResult<()> {
-    let to = dispatch.clone();
+    // Each connection has its own: the end of an earlier one says nothing of this.
+    let lost = Arc::new(Notify::new());
+    let (to, tell) = (dispatch.clone(), lost.clone());
     let mut connection = dialer
-        .listen(move |info| {
-            to.push(info);
+        .listen(move |info: PushInfo| {
+            match info.kind {
+                PushKind::Disconnection => tell.notify_one(),
+                _ => to.push(info),
+            }
             Ok::<(), redis::aio::SendError>(())
         })
         .await?;
@@ -48,7 +54,7 @@ async fn listen(dialer: &Dialer, dispatch: &Arc<Dispatch>) -> redis::RedisResult
     let mut every = tokio::time::interval(PING_EVERY);
     loop {
         let alive = tokio::select! {
-            () = dispatch.lost.notified() => false,
+            () = lost.notified() => false,
             () = dispatch.changed.notified() => follow(&mut connection, dispatch, &mut held).await.is_ok(),
             _ = every.tick() => ping(&mut connection).await,
         };

@@ -81,7 +81,10 @@ pub fn start(
     let node = Node::start(node_engines, engines.secret, limits, tasks.clone());
     let doors = Doors::open(node, http_options(config, tokens_by_the_second));
     let doors = doors.map_err(|error| Failure::Running(format!("the shards can't start: {error}")))?;
-    let (public, operations) = (antiphon_axum::router(&doors), antiphon_axum::admin_router(&doors));
+    let (public, operations) = (
+        antiphon_axum::router(&doors).fallback(antiphon_axum::not_found),
+        antiphon_axum::admin_router(&doors).fallback(antiphon_axum::not_found),
+    );
     Ok(Running { doors, public, operations, tasks, _claim: claim })
 }
 
