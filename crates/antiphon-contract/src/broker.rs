@@ -1,51 +1,20 @@
 //! What a Broker owes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod ear;
+mod interest;
+mod outage;
 
-use antiphon_core::{Broker, BrokerState, Channel, Inbox};
+use std::{sync::Arc, time::Instant};
+
+use antiphon_core::{Broker, BrokerState, Channel};
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use crate::{
     Promises,
     names::{tenant, topic},
 };
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// An ear that remembers.
-#[derive(Default)]
-struct Ear {
-    heard: Mutex<Vec<Bytes>>,
-    confirmed: Mutex<Vec<Channel>>,
-}
-
-impl Inbox for Ear {
-    fn received(&self, bytes: Bytes) {
-        self.heard.lock().push(bytes);
-    }
-
-    fn confirmed(&self, channel: &Channel) {
-        self.confirmed.lock().push(channel.clone());
-    }
-
-    fn state(&self, _: BrokerState) {}
-}
-
-async fn until(mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        if Instant::now() > end {
-            return false;
-        }
-        // poll: what others do has no event here.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    true
-}
+use ear::{Ear, PATIENCE, until};
+pub use outage::outage;
 
 /// Runs the suite on the brokers of two nodes; how many promises were kept.
 pub async fn suite(one: Arc<dyn Broker>, two: Arc<dyn Broker>) -> usize {
@@ -113,5 +82,7 @@ pub async fn suite(one: Arc<dyn Broker>, two: Arc<dyn Broker>) -> usize {
         one.post(&other, Bytes::from_static(b"x"));
     }
     promises.keep("posting never waits", began.elapsed() < PATIENCE);
+    let pair = interest::Pair { one: &one, two: &two, first: &first, second: &second };
+    interest::check(&pair, &mut promises).await;
     promises.count()
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
 
@@ -28,6 +28,15 @@ pub struct MemoryBus {
 struct Ear {
     channels: RwLock<HashSet<Channel>>,
     queue: Mutex<Option<SyncSender<Mail>>>,
+    // What may not be lost where the queue is full: it is told as soon as the ear has caught up with the queue. The
+    // queue's lock may be taken under it.
+    owed: Mutex<Owed>,
+}
+
+#[derive(Default)]
+struct Owed {
+    channels: HashSet<Channel>,
+    state: Option<BrokerState>,
 }
 
 enum Mail {
@@ -44,8 +53,12 @@ impl MemoryBus {
 
     /// A node's broker on this bus.
     pub fn broker(self: &Arc<Self>) -> MemoryBroker {
-        let ear = Arc::new(Ear { channels: RwLock::default(), queue: Mutex::default() });
-        self.ears.write().push(Arc::downgrade(&ear));
+        let ear =
+            Arc::new(Ear { channels: RwLock::default(), queue: Mutex::default(), owed: Mutex::default() });
+        let mut ears = self.ears.write();
+        ears.retain(|ear| ear.strong_count() > 0);
+        ears.push(Arc::downgrade(&ear));
+        drop(ears);
         MemoryBroker { bus: self.clone(), ear, dropped: AtomicU64::new(0) }
     }
 
@@ -56,11 +69,10 @@ impl MemoryBus {
         }
         let state = if is_down { BrokerState::Down } else { BrokerState::Up };
         for ear in self.ears.read().iter().filter_map(Weak::upgrade) {
-            ear.give(Mail::State(state));
+            ear.tell(Mail::State(state));
             if !is_down {
-                for channel in ear.channels.read().iter() {
-                    ear.give(Mail::Confirmed(channel.clone()));
-                }
+                let channels: Vec<Channel> = ear.channels.read().iter().cloned().collect();
+                channels.into_iter().for_each(|channel| ear.tell(Mail::Confirmed(channel)));
             }
         }
     }
@@ -88,6 +100,25 @@ impl MemoryBus {
 }
 
 impl Ear {
+    /// What has to arrive, if not in its turn.
+    fn tell(&self, mail: Mail) {
+        let mut owed = self.owed.lock();
+        if let (Mail::State(state), Some(last)) = (&mail, &mut owed.state) {
+            // Behind one that is owed, not before it.
+            *last = *state;
+            return;
+        }
+        let full = match self.queue.lock().as_ref().map(|queue| queue.try_send(mail)) {
+            Some(Err(TrySendError::Full(mail))) => mail,
+            _ => return,
+        };
+        match full {
+            Mail::Confirmed(channel) => drop(owed.channels.insert(channel)),
+            Mail::State(state) => owed.state = Some(state),
+            Mail::Post(_) => {}
+        }
+    }
+
     /// False if its queue is full.
     fn give(&self, mail: Mail) -> bool {
         self.queue.lock().as_ref().is_some_and(|queue| queue.try_send(mail).is_ok())
@@ -101,15 +132,23 @@ pub struct MemoryBroker {
     dropped: AtomicU64,
 }
 
-/// Gives what comes to the ear, until the broker is gone or the ear is.
-fn listen(queue: &Receiver<Mail>, inbox: &Weak<dyn Inbox>) {
-    while let Ok(mail) = queue.recv() {
+/// Gives what comes to the inbox, until the broker is gone or the inbox is.
+fn listen(queue: &Receiver<Mail>, ear: &Weak<Ear>, inbox: &Weak<dyn Inbox>) {
+    while let Ok(first) = queue.recv() {
         let Some(inbox) = inbox.upgrade() else { return };
-        match mail {
-            Mail::Post(bytes) => inbox.received(bytes),
-            Mail::Confirmed(channel) => inbox.confirmed(&channel),
-            Mail::State(state) => inbox.state(state),
+        for mail in std::iter::once(first).chain(queue.try_iter()) {
+            match mail {
+                Mail::Post(bytes) => inbox.received(bytes),
+                Mail::Confirmed(channel) => inbox.confirmed(&channel),
+                Mail::State(state) => inbox.state(state),
+            }
         }
+        let Some(ear) = ear.upgrade() else { return };
+        let owed = std::mem::take(&mut *ear.owed.lock());
+        if let Some(state) = owed.state {
+            inbox.state(state);
+        }
+        owed.channels.iter().for_each(|channel| inbox.confirmed(channel));
     }
 }
 
@@ -118,16 +157,16 @@ impl Broker for MemoryBroker {
         let (to, from) = sync_channel(QUEUE_MAX);
         *self.ear.queue.lock() = Some(to);
         // The thread must not keep its node alive: it ends when the node's broker does.
-        let inbox = Arc::downgrade(&inbox);
-        let started =
-            std::thread::Builder::new().name("memory-broker".into()).spawn(move || listen(&from, &inbox));
+        let (inbox, ear) = (Arc::downgrade(&inbox), Arc::downgrade(&self.ear));
+        let thread = std::thread::Builder::new().name("memory-broker".into());
+        let started = thread.spawn(move || listen(&from, &ear, &inbox));
         drop(started.expect("a thread can be started at the node's start"));
     }
 
     fn listen(&self, channel: &Channel) {
         self.ear.channels.write().insert(channel.clone());
         if !self.bus.is_down.load(Ordering::Acquire) {
-            self.ear.give(Mail::Confirmed(channel.clone()));
+            self.ear.tell(Mail::Confirmed(channel.clone()));
         }
     }
 
@@ -154,5 +193,60 @@ impl Broker for MemoryBroker {
 
     fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[derive(Default)]
+    struct Slow {
+        lock: Mutex<()>,
+        told: Mutex<Vec<Channel>>,
+    }
+
+    impl Inbox for Slow {
+        fn received(&self, _: Bytes) {
+            drop(self.lock.lock());
+        }
+        fn confirmed(&self, channel: &Channel) {
+            self.told.lock().push(channel.clone());
+        }
+        fn state(&self, _: BrokerState) {}
+    }
+
+    #[test]
+    fn a_full_queue_drops_posts_and_no_confirmation() {
+        let bus = MemoryBus::new();
+        let (one, two) = (bus.broker(), bus.broker());
+        let slow = Arc::new(Slow::default());
+        two.attach(slow.clone());
+        two.listen(&Channel::Nodes);
+        let held = slow.lock.lock();
+        for _ in 0..QUEUE_MAX + 10 {
+            one.post(&Channel::Nodes, Bytes::from_static(b"x"));
+        }
+        assert!(one.dropped() > 0);
+        two.ignore(&Channel::Nodes);
+        two.listen(&Channel::Nodes);
+        drop(held);
+        let end = Instant::now() + Duration::from_secs(10);
+        while slow.told.lock().len() < 2 {
+            assert!(Instant::now() < end, "the second confirmation did not come");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_gone_leaves_nothing_on_the_bus() {
+        let bus = MemoryBus::new();
+        for _ in 0..100 {
+            drop(bus.broker());
+        }
+        let kept = bus.broker();
+        assert_eq!(bus.ears.read().len(), 1);
+        drop(kept);
     }
 }

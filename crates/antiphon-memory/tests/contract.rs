@@ -32,5 +32,12 @@ async fn leases_keep_their_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_keeps_its_promises() {
     let bus = MemoryBus::new();
-    assert_eq!(broker::suite(Arc::new(bus.broker()), Arc::new(bus.broker())).await, 10);
+    assert_eq!(broker::suite(Arc::new(bus.broker()), Arc::new(bus.broker())).await, 18);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_was_down_is_heard_again() {
+    let bus = MemoryBus::new();
+    let (one, two) = (Arc::new(bus.broker()), Arc::new(bus.broker()));
+    assert_eq!(broker::outage(one, two, async |is_there| bus.set_down(!is_there)).await, 20);
 }
