@@ -5,20 +5,19 @@ use std::sync::{Arc, atomic::Ordering};
 use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Tasks};
 use antiphon_protocol::TenantId;
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use crate::{
     channel::{Listened, name},
     dispatch::Dispatch,
     listener,
     options::{Dialer, RedisError, RedisOptions},
-    publisher::{self, Post},
+    publisher::{self, Posts},
 };
 
 /// The Broker on one Redis, and its plain channels.
 pub struct RedisBroker {
     dispatch: Arc<Dispatch>,
-    posts: mpsc::Sender<Post>,
+    posts: Posts,
 }
 
 impl RedisBroker {
@@ -26,15 +25,15 @@ impl RedisBroker {
     pub fn start(options: &RedisOptions, tasks: &Tasks) -> Result<Arc<Self>, RedisError> {
         let dialer = Arc::new(Dialer::new(options)?);
         let dispatch = Arc::new(Dispatch::default());
-        let (posts, queue) = mpsc::channel(options.queue.max(1));
+        let (posts, waiting) = publisher::queue(options);
         tasks.spawn_until_end(listener::run(dialer.clone(), dispatch.clone()));
-        tasks.spawn_until_end(publisher::run(dialer, dispatch.clone(), queue));
+        tasks.spawn_until_end(publisher::run(dialer, dispatch.clone(), waiting));
         Ok(Arc::new(Self { dispatch, posts }))
     }
 
     fn queue(&self, channel: String, bytes: Bytes) {
-        if !self.dispatch.is_up() || self.posts.try_send((channel, bytes)).is_err() {
-            self.dispatch.dropped.fetch_add(1, Ordering::Relaxed);
+        if !self.dispatch.is_up() || !self.posts.put(channel, bytes) {
+            self.dispatch.drop_some(1);
         }
     }
 }

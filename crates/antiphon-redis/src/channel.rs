@@ -36,4 +36,25 @@ mod tests {
             assert!(TenantId::parse(&name).is_err(), "{name} could be a tenant");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_name_is_read_back_without_doubt(tenant in "[!-~]{1,128}", named in "[!-~]{1,255}") {
+            let text = topic(&tenant, &named);
+            let parts: Vec<&str> = text.split(' ').collect();
+            assert_eq!(parts, ["antiphon:topic", tenant.as_str(), named.as_str()]);
+            assert!(TenantId::parse(&text).is_err());
+            assert_ne!(text, name(&Channel::Nodes));
+        }
+
+        #[test]
+        fn names_of_few_letters_never_meet(
+            one in "[a:/ ]{1,3}", two in "[a:/ ]{1,3}", three in "[a:/ ]{1,3}", four in "[a:/ ]{1,3}"
+        ) {
+            let parsed = [&one, &two, &three, &four].map(|text| text.replace(' ', "antiphon:topic"));
+            let [one, two, three, four] = parsed;
+            let is_same = one == three && two == four;
+            assert_eq!(topic(&one, &two) == topic(&three, &four), is_same);
+        }
+    }
 }

@@ -1,29 +1,27 @@
-//! What is listened to, and what is done with what comes. Called from the connection's own task: it never blocks.
+//! What is done with what comes from Redis. Called from the connection's own task: it never blocks.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock, Weak,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use antiphon_core::{BrokerState, Inbox, PlainInbox};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-use crate::channel::Listened;
+use crate::{channel::Listened, interest::Interest, line::Line};
 
 /// More than any envelope of ours, and any plain message, can have.
-const MESSAGE_BYTES_MAX: usize = 160 * 1024;
+const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Dispatch {
-    // No other lock is taken under it.
-    wanted: Mutex<HashMap<String, Listened>>,
+    pub interest: Interest,
+    /// The interest has changed.
     pub changed: Notify,
+    /// Redis is there again: whoever waits to try need not.
+    pub came: Notify,
     inbox: OnceLock<Weak<dyn Inbox>>,
     plain: OnceLock<Weak<dyn PlainInbox>>,
     is_up: AtomicBool,
@@ -40,18 +38,13 @@ impl Dispatch {
     }
 
     pub fn want(&self, name: String, listened: Listened) {
-        self.wanted.lock().insert(name, listened);
+        self.interest.want(name, listened);
         self.changed.notify_one();
     }
 
     pub fn ignore(&self, name: &str) {
-        self.wanted.lock().remove(name);
+        self.interest.ignore(name);
         self.changed.notify_one();
-    }
-
-    /// The names that are wanted now.
-    pub fn wanted(&self) -> Vec<String> {
-        self.wanted.lock().keys().cloned().collect()
     }
 
     pub fn is_up(&self) -> bool {
@@ -59,17 +52,30 @@ impl Dispatch {
     }
 
     pub fn set_up(&self, is_up: bool) {
-        if self.is_up.swap(is_up, Ordering::AcqRel) != is_up
-            && let Some(inbox) = self.inbox.get().and_then(Weak::upgrade)
-        {
+        if self.is_up.swap(is_up, Ordering::AcqRel) == is_up {
+            return;
+        }
+        if is_up {
+            self.came.notify_one();
+        }
+        if let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) {
             inbox.state(if is_up { BrokerState::Up } else { BrokerState::Down });
         }
     }
 
-    pub fn push(&self, info: PushInfo) {
+    /// Counts what was neither sent nor passed on.
+    pub fn drop_some(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub fn push(&self, line: &Line, info: PushInfo) {
+        if !line.hears() {
+            return;
+        }
         match info.kind {
             PushKind::Message => self.message(info.data),
             PushKind::Subscribe => self.confirmed(&info.data),
+            PushKind::Disconnection => line.lost.notify_one(),
             _ => {}
         }
     }
@@ -81,12 +87,11 @@ impl Dispatch {
             return;
         };
         if bytes.len() > MESSAGE_BYTES_MAX {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.drop_some(1);
             return;
         }
         let Ok(name) = std::str::from_utf8(&channel) else { return };
-        let listened = self.wanted.lock().get(name).cloned();
-        match listened {
+        match self.interest.of(name) {
             Some(Listened::Ours(_)) => {
                 if let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) {
                     inbox.received(Bytes::from(bytes));
@@ -104,8 +109,7 @@ impl Dispatch {
     fn confirmed(&self, data: &[Value]) {
         let Some(Value::BulkString(channel)) = data.first() else { return };
         let Ok(name) = std::str::from_utf8(channel) else { return };
-        let listened = self.wanted.lock().get(name).cloned();
-        if let Some(Listened::Ours(channel)) = listened
+        if let Some(Listened::Ours(channel)) = self.interest.of(name)
             && let Some(inbox) = self.inbox.get().and_then(Weak::upgrade)
         {
             inbox.confirmed(&channel);

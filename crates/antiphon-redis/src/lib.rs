@@ -4,9 +4,12 @@
 mod broker;
 mod channel;
 mod dispatch;
+mod interest;
+mod line;
 mod listener;
 mod options;
 mod publisher;
+mod reason;
 
 pub use broker::RedisBroker;
 pub use options::{RedisError, RedisOptions};

@@ -1,10 +1,15 @@
 //! Where Redis is, and how it is spoken to. A password never leaves this file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
+    aio::MultiplexedConnection,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use url::Url;
 
 /// How long a connection may take to be made, and a command to be answered.
@@ -19,12 +24,14 @@ pub struct RedisOptions {
     pub ca_file: Option<PathBuf>,
     /// Posts that may wait to be sent.
     pub queue: usize,
+    /// Bytes that these may have together.
+    pub queue_bytes: usize,
 }
 
 impl RedisOptions {
     /// With the defaults.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), ca_file: None, queue: 16 * 1024 }
+        Self { url: url.into(), ca_file: None, queue: 16 * 1024, queue_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -48,6 +55,24 @@ pub enum RedisError {
         /// What is wrong.
         cause: String,
     },
+    /// An authority for a connection that is not encrypted.
+    #[error("there is an authority's certificate for Redis, but its URL is not rediss://")]
+    AuthorityWithoutTls,
+}
+
+/// The PEM file's bytes, if there is a certificate in it.
+fn authority(path: &Path) -> Result<Vec<u8>, RedisError> {
+    let error = |cause: String| RedisError::Certificate { path: path.display().to_string(), cause };
+    let pem = std::fs::read(path).map_err(|cause| error(cause.to_string()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|cause| error(cause.to_string()))?;
+        roots.add(certificate).map_err(|cause| error(cause.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(error("there is none in it".to_owned()));
+    }
+    Ok(pem)
 }
 
 /// Scheme, host and port: what may be shown.
@@ -70,26 +95,24 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub fn new(options: &RedisOptions) -> Result<Self, RedisError> {
-        let scheme = Url::parse(&options.url).map_err(|_| RedisError::Url)?.scheme().to_owned();
-        if !matches!(scheme.as_str(), "redis" | "rediss") {
-            return Err(RedisError::Url);
+        match Url::parse(&options.url).map_err(|_| RedisError::Url)?.scheme() {
+            "redis" => {}
+            // The client takes the process' provider, and would panic without one. If there is one already, it stays.
+            "rediss" => drop(rustls::crypto::aws_lc_rs::default_provider().install_default()),
+            _ => return Err(RedisError::Url),
         }
         let info: ConnectionInfo =
             options.url.as_str().into_connection_info().map_err(|_| RedisError::Url)?;
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let root_cert = match &options.ca_file {
-            None => None,
-            Some(path) => Some(std::fs::read(path).map_err(|error| RedisError::Certificate {
-                path: path.display().to_string(),
-                cause: error.to_string(),
-            })?),
-        };
+        let is_tls = matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
+        let root_cert = options.ca_file.as_deref().map(authority).transpose()?;
+        if root_cert.is_some() && !is_tls {
+            return Err(RedisError::AuthorityWithoutTls);
+        }
         let client = |info: ConnectionInfo| {
             let made = match root_cert.clone() {
                 None => Client::open(info),
-                Some(cert) => {
-                    Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(cert) })
-                }
+                root_cert => Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert }),
             };
             made.map_err(|_| RedisError::Url)
         };
@@ -100,25 +123,29 @@ impl Dialer {
         })
     }
 
-    /// A connection whose pushes go to `sender`, which must not block.
+    /// A connection whose pushes go to `sender`, which must not block. Its caller gives its answers their time.
     pub async fn listen(
         &self,
         sender: impl redis::aio::AsyncPushSender,
     ) -> redis::RedisResult<MultiplexedConnection> {
-        let config = config().set_push_sender(sender);
-        self.listening.get_multiplexed_async_connection_with_config(&config).await
+        dial(&self.listening, config().set_response_timeout(None).set_push_sender(sender)).await
     }
 
     /// A connection for publishing.
     pub async fn publish(&self) -> redis::RedisResult<MultiplexedConnection> {
-        self.publishing.get_multiplexed_async_connection_with_config(&config()).await
+        dial(&self.publishing, config().set_response_timeout(Some(PATIENCE))).await
     }
 }
 
-fn config() -> redis::AsyncConnectionConfig {
-    redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE))
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE))
+}
+
+/// A Redis that takes connections and then says nothing has its time bounded here, whatever the client bounds.
+async fn dial(client: &Client, config: AsyncConnectionConfig) -> redis::RedisResult<MultiplexedConnection> {
+    let made = client.get_multiplexed_async_connection_with_config(&config);
+    let silent = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    tokio::time::timeout(2 * PATIENCE, made).await.map_err(silent)?
 }
 
 /// Full jitter: a random wait below a bound that doubles from a quarter of a second to ten.
