@@ -11,6 +11,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 seconds_max=60
+# The programs here are told everything by flags; what is set for this script is not for them.
+[ -z "${!ANTIPHON_*}" ] || export -n ${!ANTIPHON_*}
 work=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-two-nodes.XXXXXX")
 pids=()
 servers=0
@@ -163,6 +165,7 @@ company=company-$run
 token() { "$bin" token issue --database "$database" --tenant "$company" --user "$1" 2>>"$work/token.log"; }
 ada_token=$(token ada) || fail "antiphon token issue"
 ben_token=$(token ben) || fail "antiphon token issue"
+key=$("$bin" key issue --database "$database" --scope directory --scope metrics 2>"$work/key.log") || fail "antiphon key issue"
 
 # The nodes. Each takes free ports at its first start and the same again later.
 
@@ -210,7 +213,7 @@ reaped() {
     return "$status"
 }
 gone() { ! kill -0 "${pid_of[$1]}"; }
-# operate REQUEST [NODE]: does it, and leaves the answer in $answer.
+# operate REQUEST [WORD]...: does it, and leaves the answer in $answer.
 operate() {
     answer=done
     case $1 in
@@ -229,13 +232,14 @@ operate() {
     usable-nodes) answer=$(usable_nodes) ;;
     # The company's own topic has the company's name, so that it stands there twice.
     listening-nodes) answer=$(redis-cli -u "$redis" pubsub numsub "antiphon:topic $company $company" | tail -n1) ;;
+    warnings) answer=$(cat "$work"/node-?.log | grep -F ' WARN ' | grep -F -- "$2" | grep -cF -- "$3") || true ;;
     *) answer="what is $1?" ;;
     esac
 }
 
 mkfifo "$work/answers" "$work/lines"
 exec 5<>"$work/answers"
-BALANCER_URL=ws://127.0.0.1:$balancer_port ADA_TOKEN=$ada_token BEN_TOKEN=$ben_token \
+BALANCER=127.0.0.1:$balancer_port COMPANY=$company API_KEY=$key ADA_TOKEN=$ada_token BEN_TOKEN=$ben_token \
     setpriv --pdeathsig KILL -- "$conversation" <"$work/answers" >"$work/lines" 2>"$work/conversation.log" 5>&- &
 talking=$!
 pids+=("$talking")
@@ -243,8 +247,8 @@ exec 6<"$work/lines"
 last=
 while IFS= read -r line <&6; do
     if [[ $line == @* ]]; then
-        read -r request which <<<"${line#@}"
-        operate "$request" "$which" || answer="not done"
+        read -r -a request <<<"${line#@}"
+        operate "${request[@]}" || answer="not done"
         say "${answer:-no answer}" >&5
     else
         # The counts come last of all.

@@ -2,6 +2,8 @@
 //! `run.sh` starts everything around it and is its [`Operator`].
 
 mod device;
+mod frames;
+mod http;
 mod operator;
 mod report;
 
@@ -18,6 +20,8 @@ use std::{
 use antiphon_client::HistoryPage;
 use anyhow::{Context, Result, ensure};
 use device::{Device, Entry, PATIENCE};
+use frames::Cast;
+use http::Api;
 use operator::Operator;
 use report::Report;
 use tokio::time::{Instant, sleep};
@@ -31,14 +35,17 @@ const SOME: usize = 30;
 async fn main() -> ExitCode {
     let mut report = Report::default();
     if let Err(error) = story(&mut report).await {
-        report.check("the conversation goes on to its end", false, error);
+        report.check("the conversation goes on to its end", false, format!("{error:#}"));
     }
     if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn story(report: &mut Report) -> Result<()> {
     let given = |name| std::env::var(name).with_context(|| format!("{name} is not set; run.sh sets it"));
-    let (url, ada, ben) = (given("BALANCER_URL")?, given("ADA_TOKEN")?, given("BEN_TOKEN")?);
+    let (address, company) = (given("BALANCER")?, given("COMPANY")?);
+    let (ada, ben, key) = (given("ADA_TOKEN")?, given("BEN_TOKEN")?, given("API_KEY")?);
+    let url = format!("ws://{address}/ws");
+    let api = Api { address, key };
     let operator = Operator::default();
     let mut said = Vec::new();
 
@@ -54,6 +61,10 @@ async fn story(report: &mut Report) -> Result<()> {
     let listening = operator.listening_nodes().await?;
     report.check("both nodes listen to the company's topic on Redis", listening == 2, listening);
 
+    let all = async || Ok(api.get("/connections").await?.contains("\"cluster\":4"));
+    eventually("the API counts four", all).await?;
+    report.check("the API counts four connections on all nodes", true, ());
+
     report.step("All four say something");
     for device in &devices {
         let text = format!("{}: hello", device.name);
@@ -62,6 +73,16 @@ async fn story(report: &mut Report) -> Result<()> {
     }
     all_hear(&devices, said.len()).await?;
     report.check("each device has heard all four, across the nodes", true, ());
+
+    let cast = Cast { url: &url, company: &company, ada: &ada, ben: &ben, api: &api, operator: &operator };
+    report.step("Strangers come without a good token");
+    cast.strangers(report).await?;
+    report.step("Ada and Ben subscribe to two topics at once");
+    cast.topics(report).await?;
+    report.step("Ben has switched a project off, and then switches it on");
+    cast.settings(report).await?;
+    let four = async || Ok(operator.connections(NODE_A).await? + operator.connections(NODE_B).await? == 4);
+    eventually("only the four devices are left", four).await?;
 
     report.step("Ada and Ben talk from their laptops, and in the middle of it node-a is killed with kill -9");
     let talk = Talk::begin(&devices, "while a node dies");

@@ -47,6 +47,11 @@ impl Operator {
         self.number("listening-nodes".to_owned()).await
     }
 
+    /// How many warnings the nodes have logged with both of these words in them.
+    pub async fn warnings(&self, one: &str, other: &str) -> Result<usize> {
+        self.number(format!("warnings {one} {other}")).await
+    }
+
     async fn done(&self, request: String) -> Result<()> {
         let answer = self.ask(request.clone()).await?;
         ensure!(answer == "done", "{request}: {answer}");
