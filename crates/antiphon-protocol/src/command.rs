@@ -136,6 +136,10 @@ impl CommandFrame {
         if !check_nesting(text) {
             return Err(CommandError(Refusal::invalid("the JSON is nested more than 32 deep")));
         }
+        // An array would be read as the fields in their order.
+        if !text.trim_start().starts_with('{') {
+            return Err(CommandError(Refusal::invalid("a frame must be one JSON object, each field once")));
+        }
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|_| {
             CommandError(Refusal::invalid("a frame must be one JSON object, each field once"))
         })?;
@@ -268,6 +272,7 @@ mod tests {
             "",
             "nope",
             "[]",
+            r#"["PING","r"]"#,
             "5",
             "null",
             "{",
