@@ -206,7 +206,7 @@ fn a_position_that_proves_nothing_is_reset_with_the_true_reason() {
 }
 
 #[test]
-fn half_of_a_thousand_are_unwilling_and_nothing_is_asked() {
+fn half_of_a_hundred_are_unwilling_and_nothing_is_asked() {
     let cluster = Cluster::new();
     cluster.member("apollo", "ann", true);
     cluster.member("apollo", "bob", false);
