@@ -21,9 +21,13 @@ pub async fn suite(one: Arc<dyn Broker>, two: Arc<dyn Broker>) -> usize {
     let mut promises = Promises::default();
     let (first, second) = (Arc::new(Ear::default()), Arc::new(Ear::default()));
     one.attach(first.clone());
+    // This one is up before it has an ear.
+    until(|| two.current_state() == BrokerState::Up).await;
     two.attach(second.clone());
     let up = || one.current_state() == BrokerState::Up && two.current_state() == BrokerState::Up;
     promises.keep("a broker that is there is up", until(up).await);
+    let told = || [&first, &second].iter().all(|ear| ear.states.lock().last() == Some(&BrokerState::Up));
+    promises.keep("whoever listens is told so, also if it was up before", until(told).await);
     let acme = tenant("acme");
     let (news, other) = (Channel::Topic(topic(&acme, "news")), Channel::Topic(topic(&acme, "other")));
     two.listen(&news);

@@ -43,7 +43,7 @@ pub trait Inbox: Send + Sync {
 /// # Not promised
 /// That a post arrives, arrives once, or arrives in order. That a node does not hear its own posts.
 pub trait Broker: Send + Sync {
-    /// Gives the ear; called once, before anything else.
+    /// Gives the ear; called once, before anything else. A broker that is up by then tells it so.
     fn attach(&self, inbox: Arc<dyn Inbox>);
     /// Listens to a channel from now on.
     fn listen(&self, channel: &Channel);

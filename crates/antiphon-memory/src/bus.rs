@@ -161,6 +161,7 @@ impl Broker for MemoryBroker {
         let thread = std::thread::Builder::new().name("memory-broker".into());
         let started = thread.spawn(move || listen(&from, &ear, &inbox));
         drop(started.expect("a thread can be started at the node's start"));
+        self.ear.tell(Mail::State(self.current_state()));
     }
 
     fn listen(&self, channel: &Channel) {

@@ -32,7 +32,7 @@ async fn leases_keep_their_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_keeps_its_promises() {
     let bus = MemoryBus::new();
-    assert_eq!(broker::suite(Arc::new(bus.broker()), Arc::new(bus.broker())).await, 18);
+    assert_eq!(broker::suite(Arc::new(bus.broker()), Arc::new(bus.broker())).await, 19);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::sync::{
 
 use antiphon_core::{BrokerState, Inbox, PlainInbox};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
@@ -25,12 +26,15 @@ pub(crate) struct Dispatch {
     inbox: OnceLock<Weak<dyn Inbox>>,
     plain: OnceLock<Weak<dyn PlainInbox>>,
     is_up: AtomicBool,
+    /// What the inbox was told last.
+    told_up: Mutex<bool>,
     pub dropped: AtomicU64,
 }
 
 impl Dispatch {
     pub fn attach(&self, inbox: &Arc<dyn Inbox>) {
         drop(self.inbox.set(Arc::downgrade(inbox)));
+        self.tell_state();
     }
 
     pub fn attach_plain(&self, inbox: &Arc<dyn PlainInbox>) {
@@ -58,7 +62,15 @@ impl Dispatch {
         if is_up {
             self.came.notify_one();
         }
-        if let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) {
+        self.tell_state();
+    }
+
+    /// Tells each change once, and to an inbox that came later what was there before it.
+    fn tell_state(&self) {
+        let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) else { return };
+        let mut told_up = self.told_up.lock();
+        let is_up = self.is_up();
+        if std::mem::replace(&mut *told_up, is_up) != is_up {
             inbox.state(if is_up { BrokerState::Up } else { BrokerState::Down });
         }
     }

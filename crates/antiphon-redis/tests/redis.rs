@@ -100,7 +100,7 @@ async fn the_broker_keeps_its_promises() {
     let Some(redis) = redis_or_skip("the_broker_keeps_its_promises") else { return };
     let tasks = Tasks::new(tokio::runtime::Handle::current());
     let broker = || RedisBroker::start(&RedisOptions::new(redis.url()), &tasks).unwrap();
-    assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 18);
+    assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 19);
 }
 
 #[tokio::test(flavor = "multi_thread")]

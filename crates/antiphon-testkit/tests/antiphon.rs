@@ -10,6 +10,10 @@ const SOON: Duration = Duration::from_secs(10);
 /// Listens where `--listen` says and drains for a moment at SIGTERM.
 const STAND_IN: &str = r#"#!/usr/bin/env python3
 import os, signal, socket, sys
+def drain(*_):
+    print("draining", file=sys.stderr, flush=True)
+    sys.exit(int(sys.argv[4]))
+signal.signal(signal.SIGTERM, drain)
 host, port = sys.argv[3].split(":")
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -19,10 +23,6 @@ print("starting at 127.0.0.1:0", flush=True)
 print("not 127.0.0.1:1, that is standard error", file=sys.stderr, flush=True)
 print("listening on http://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
 print("environment", os.environ.get("ANTIPHON_DATABASE"), os.environ.get("ANTIPHON_TEST_LEAK"), flush=True)
-def drain(*_):
-    print("draining", file=sys.stderr, flush=True)
-    sys.exit(int(sys.argv[4]))
-signal.signal(signal.SIGTERM, drain)
 while True:
     listener.accept()[0].close()
 "#;
