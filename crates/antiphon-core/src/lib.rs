@@ -1,24 +1,31 @@
 //! The seams between a node and the world: what it asks of a store, a broker, a directory, of tokens and
-//! leases, and what these promise. Beside them what every room needs: limits, tasks and the error of a seam.
+//! leases, and what these promise. Beside them what every room needs: limits, tasks and the error of a seam; and what
+//! each engine of a broker needs: its ear, its queue of posts, its patience.
 
 mod access;
+mod backoff;
 mod broker;
 mod directory;
+mod ear;
 mod error;
 mod identity;
 mod lease;
 mod limits;
+mod posts;
 mod store;
 mod tasks;
 
 pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
+pub use backoff::backoff;
 pub use broker::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox};
 pub use directory::{Directory, Listed, MemberSettings, Page, Settings, UserState};
+pub use ear::Ear;
 pub use error::SeamError;
 pub use identity::{
     ApiKey, ApiKeys, AuthError, Authenticator, Identity, NewKey, NewToken, OpaqueToken, Scope, Tokens,
 };
 pub use lease::{Lease, Presence};
 pub use limits::Limits;
+pub use posts::{Post, Posts, WaitingPosts};
 pub use store::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Store};
 pub use tasks::Tasks;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Tasks};
+use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Posts, Tasks};
 use antiphon_protocol::TenantId;
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::{
     dispatch::Dispatch,
     listener,
     options::{Dialer, RedisError, RedisOptions},
-    publisher::{self, Posts},
+    publisher,
 };
 
 /// The Broker on one Redis, and its plain channels.
@@ -25,14 +25,14 @@ impl RedisBroker {
     pub fn start(options: &RedisOptions, tasks: &Tasks) -> Result<Arc<Self>, RedisError> {
         let dialer = Arc::new(Dialer::new(options)?);
         let dispatch = Arc::new(Dispatch::default());
-        let (posts, waiting) = publisher::queue(options);
+        let (posts, waiting) = Posts::queue(options.queue, options.queue_bytes);
         tasks.spawn_until_end(listener::run(dialer.clone(), dispatch.clone()));
         tasks.spawn_until_end(publisher::run(dialer, dispatch.clone(), waiting));
         Ok(Arc::new(Self { dispatch, posts }))
     }
 
     fn queue(&self, channel: String, bytes: Bytes) {
-        if !self.dispatch.is_up() || !self.posts.put(channel, bytes) {
+        if !self.dispatch.ear.is_up() || !self.posts.put(channel, bytes) {
             self.dispatch.drop_some(1);
         }
     }
@@ -40,7 +40,7 @@ impl RedisBroker {
 
 impl Broker for RedisBroker {
     fn attach(&self, inbox: Arc<dyn Inbox>) {
-        self.dispatch.attach(&inbox);
+        self.dispatch.ear.attach(&inbox);
     }
 
     fn listen(&self, channel: &Channel) {
@@ -56,7 +56,7 @@ impl Broker for RedisBroker {
     }
 
     fn current_state(&self) -> BrokerState {
-        if self.dispatch.is_up() { BrokerState::Up } else { BrokerState::Down }
+        self.dispatch.ear.state()
     }
 
     fn dropped(&self) -> u64 {

@@ -2,12 +2,11 @@
 
 use std::sync::{
     Arc, OnceLock, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
-use antiphon_core::{BrokerState, Inbox, PlainInbox};
+use antiphon_core::{Ear, PlainInbox};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
@@ -23,20 +22,12 @@ pub(crate) struct Dispatch {
     pub changed: Notify,
     /// Redis is there again: whoever waits to try need not.
     pub came: Notify,
-    inbox: OnceLock<Weak<dyn Inbox>>,
+    pub ear: Ear,
     plain: OnceLock<Weak<dyn PlainInbox>>,
-    is_up: AtomicBool,
-    /// What the inbox was told last.
-    told_up: Mutex<bool>,
     pub dropped: AtomicU64,
 }
 
 impl Dispatch {
-    pub fn attach(&self, inbox: &Arc<dyn Inbox>) {
-        drop(self.inbox.set(Arc::downgrade(inbox)));
-        self.tell_state();
-    }
-
     pub fn attach_plain(&self, inbox: &Arc<dyn PlainInbox>) {
         drop(self.plain.set(Arc::downgrade(inbox)));
     }
@@ -51,27 +42,9 @@ impl Dispatch {
         self.changed.notify_one();
     }
 
-    pub fn is_up(&self) -> bool {
-        self.is_up.load(Ordering::Acquire)
-    }
-
     pub fn set_up(&self, is_up: bool) {
-        if self.is_up.swap(is_up, Ordering::AcqRel) == is_up {
-            return;
-        }
-        if is_up {
+        if self.ear.set_up(is_up) && is_up {
             self.came.notify_one();
-        }
-        self.tell_state();
-    }
-
-    /// Tells each change once, and to an inbox that came later what was there before it.
-    fn tell_state(&self) {
-        let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) else { return };
-        let mut told_up = self.told_up.lock();
-        let is_up = self.is_up();
-        if std::mem::replace(&mut *told_up, is_up) != is_up {
-            inbox.state(if is_up { BrokerState::Up } else { BrokerState::Down });
         }
     }
 
@@ -105,7 +78,7 @@ impl Dispatch {
         let Ok(name) = std::str::from_utf8(&channel) else { return };
         match self.interest.of(name) {
             Some(Listened::Ours(_)) => {
-                if let Some(inbox) = self.inbox.get().and_then(Weak::upgrade) {
+                if let Some(inbox) = self.ear.inbox() {
                     inbox.received(Bytes::from(bytes));
                 }
             }
@@ -122,7 +95,7 @@ impl Dispatch {
         let Some(Value::BulkString(channel)) = data.first() else { return };
         let Ok(name) = std::str::from_utf8(channel) else { return };
         if let Some(Listened::Ours(channel)) = self.interest.of(name)
-            && let Some(inbox) = self.inbox.get().and_then(Weak::upgrade)
+            && let Some(inbox) = self.ear.inbox()
         {
             inbox.confirmed(&channel);
         }

@@ -3,15 +3,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use antiphon_core::backoff;
 use redis::{RedisError, RedisResult, Value, aio::MultiplexedConnection};
 
-use crate::{
-    dispatch::Dispatch,
-    interest::Changes,
-    line::Line,
-    options::{Dialer, backoff},
-    reason::reason,
-};
+use crate::{dispatch::Dispatch, interest::Changes, line::Line, options::Dialer, reason::reason};
 
 /// How often the connection is asked whether it is alive.
 const PING_EVERY: Duration = Duration::from_secs(1);

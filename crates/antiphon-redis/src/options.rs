@@ -148,12 +148,6 @@ async fn dial(client: &Client, config: AsyncConnectionConfig) -> redis::RedisRes
     tokio::time::timeout(2 * PATIENCE, made).await.map_err(silent)?
 }
 
-/// Full jitter: a random wait below a bound that doubles from a quarter of a second to ten.
-pub(crate) fn backoff(attempt: u32) -> Duration {
-    let bound_ms = 250u64.saturating_mul(1 << attempt.min(6)).min(10_000);
-    Duration::from_millis(rand::random_range(50..=bound_ms))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,7 @@ async fn a_restarted_redis_is_listened_to_again_and_each_channel_is_confirmed_ag
     node.broker.listen(&channel("while-away"));
     redis.restart().unwrap();
     wait_until(PATIENCE, "all confirmed again", || node.ear.confirmed.lock().len() >= 1201);
-    assert_eq!(*node.ear.states.lock(), [BrokerState::Up, BrokerState::Down, BrokerState::Up]);
+    node.was_told(&[BrokerState::Up, BrokerState::Down, BrokerState::Up]);
     wait_until(PATIENCE, "the publisher is back", || {
         node.broker.post(&channel("t7"), Bytes::from_static(b"back"));
         !node.ear.received.lock().is_empty()
@@ -149,7 +149,7 @@ async fn five_thousand_channels_come_and_go_and_redis_knows_exactly_those() {
     node.is_heard_on(&channels[0], "still heard");
     node.broker.ignore(&channels[0]);
     wait_until(PATIENCE, "none is left", || redis.cli(&["PUBSUB", "CHANNELS"]).is_empty());
-    assert_eq!(*node.ear.states.lock(), [BrokerState::Up]);
+    node.was_told(&[BrokerState::Up]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

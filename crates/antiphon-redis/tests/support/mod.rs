@@ -90,6 +90,13 @@ impl Node {
         self.broker.current_state() == BrokerState::Up
     }
 
+    /// Exactly these changes were told, the last one maybe just now.
+    #[track_caller]
+    pub fn was_told(&self, states: &[BrokerState]) {
+        wait_until(PATIENCE, "told of its last change", || self.ear.states.lock().len() >= states.len());
+        assert_eq!(*self.ear.states.lock(), states);
+    }
+
     /// Listens, and returns once that is confirmed.
     pub fn hear(&self, channel: &Channel) {
         self.broker.listen(channel);
