@@ -8,7 +8,7 @@ use antiphon_core::{Broker, Limits, PlainChannel, Tasks, Tokens};
 use antiphon_memory::MemoryBus;
 use antiphon_node::{Engines, Node};
 use antiphon_redis::{RedisBroker, RedisOptions};
-use antiphon_sql::{Claim, SqlError};
+use antiphon_sql::{Claim, Database, SqlError};
 use axum::Router;
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 
 /// A database that is open and ours to serve.
 pub struct Opened {
+    database: Database,
     engines: antiphon_sql::Engines,
     claim: Claim,
 }
@@ -41,7 +42,7 @@ pub async fn open(config: &Config, limits: &Limits) -> Result<Opened, OpenError>
     };
     let claim = named.claim().map_err(of)?;
     let engines = named.open(database::patience(limits)).await.map_err(of)?;
-    Ok(Opened { engines, claim })
+    Ok(Opened { database: named, engines, claim })
 }
 
 /// A node that runs, and what drives its sockets.
@@ -63,9 +64,9 @@ pub fn start(
     opened: Opened,
     jwt: Option<JwtParts>,
 ) -> Result<Running, Failure> {
-    let Opened { engines, claim } = opened;
+    let Opened { database, engines, claim } = opened;
     let tasks = Tasks::new(tokio::runtime::Handle::current());
-    let (broker, plain) = broker(config, &tasks)?;
+    let (broker, plain) = broker(config, &database, &tasks)?;
     let tokens_by_the_second = jwt.is_some();
     let node_engines = Engines {
         store: engines.store,
@@ -111,9 +112,12 @@ impl Running {
 
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
 
-fn broker(config: &Config, tasks: &Tasks) -> Result<Brokers, Failure> {
-    // Alone, or beside others that are heard of through the database with each tick.
-    let Some(redis) = &config.redis else { return Ok((Arc::new(MemoryBus::new().broker()), None)) };
+fn broker(config: &Config, database: &Database, tasks: &Tasks) -> Result<Brokers, Failure> {
+    let Some(redis) = &config.redis else {
+        // PostgreSQL has a bell of its own; whoever owns a SQLite file is alone.
+        let alone = || Arc::new(MemoryBus::new().broker()) as Arc<dyn Broker>;
+        return Ok((database.broker(tasks).unwrap_or_else(alone), None));
+    };
     let mut options = RedisOptions::new(redis.secret());
     options.ca_file = config.redis_ca.clone();
     let broker =

@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use antiphon_client::Raw;
 use antiphon_testkit::{postgres_or_skip, shared_postgres, shared_redis};
 use serde_json::json;
 use support::{
     antiphon,
-    node::{Node, eventually},
+    node::{Node, PATIENCE, eventually},
 };
 
 #[test]
@@ -73,16 +75,37 @@ async fn what_is_said_at_one_node_is_heard_at_the_other_with_redis_and_without()
     let (Some(database), Some(redis)) = (shared_postgres(test), shared_redis(test)) else { return };
     let (database, redis) = (database.url(), redis.url());
     assert_eq!(antiphon(&["migrate", "--database", &database]).run().code, 0);
-    let issue = ["token", "issue", "--tenant", "acme", "--user", "ann", "--database", &database];
-    let token = antiphon(&issue).run().stdout.trim_end().to_owned();
+    let token = |user: &str| {
+        let issue = ["token", "issue", "--tenant", "acme", "--user", user, "--database", &database];
+        antiphon(&issue).run().stdout.trim_end().to_owned()
+    };
+    let (ann, ben) = (token("ann"), token("ben"));
     for args in [&["--database", &database][..], &["--database", &database, "--redis", &redis]] {
         let nodes = [Node::serve(args), Node::serve(args)];
+        for node in &nodes {
+            node.logged("the broker is there");
+        }
         let mut hears = Raw::connect(&nodes[1].ws()).await.unwrap();
-        hears.send_json(&json!({"type": "SUBSCRIBE", "token": token})).await.unwrap();
+        hears.send_json(&json!({"type": "SUBSCRIBE", "token": ben})).await.unwrap();
         hears.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
         let mut says = Raw::connect(&nodes[0].ws()).await.unwrap();
         let text = args.len().to_string();
-        says.send_json(&json!({"type": "MESSAGE", "text": text, "token": token})).await.unwrap();
+        says.send_json(&json!({"type": "SUBSCRIBE", "token": ann})).await.unwrap();
+        says.send_json(&json!({"type": "MESSAGE", "text": text})).await.unwrap();
         assert_eq!(hears.frame_of("MESSAGE").await.unwrap()["text"], text);
+        let long = "x".repeat(40_000);
+        says.send_json(&json!({"type": "MESSAGE", "text": long})).await.unwrap();
+        assert_eq!(hears.frame_of("MESSAGE").await.unwrap()["text"], long);
+        says.send_json(&json!({"type": "SIGNAL", "text": text})).await.unwrap();
+        assert_eq!(hears.frame_of("SIGNAL").await.unwrap()["text"], text);
+        // That a node is there is told by its lease, not by the bell.
+        let (mut told, until) = (json!(null), Instant::now() + PATIENCE);
+        while told != json!(["ann", "ben"]) {
+            assert!(Instant::now() < until, "{told}");
+            says.send_json(&json!({"type": "PRESENCE"})).await.unwrap();
+            told = says.frame_of("PRESENCE").await.unwrap()["users"].clone();
+            // poll: a lease comes with the next renewal, and asking faster is a flood.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{fmt, fs, path::PathBuf, sync::Arc};
 
-use antiphon_core::{ApiKeys, Directory, Presence, Store, Tokens};
+use antiphon_core::{ApiKeys, Broker, Directory, Presence, Store, Tasks, Tokens};
 use antiphon_protocol::ClusterSecret;
 
-use crate::{OpenOptions, PostgresEngine, PostgresUrl, SchemaStatus, SqlError, SqliteEngine};
+use crate::{OpenOptions, PostgresBroker, PostgresEngine, PostgresUrl, SchemaStatus, SqlError, SqliteEngine};
 
 /// A database that was named by a URL: `sqlite:PATH` or `postgres://...`. Its text never holds the password.
 #[derive(Clone)]
@@ -89,6 +89,14 @@ impl Database {
                 let secret = engine.secret();
                 Ok(Engines::of(engine, secret))
             }
+        }
+    }
+
+    /// The broker that nodes on this database have where there is no Redis; none on SQLite, which a process has for itself.
+    pub fn broker(&self, tasks: &Tasks) -> Option<Arc<dyn Broker>> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(url) => Some(PostgresBroker::start(url, tasks)),
         }
     }
 

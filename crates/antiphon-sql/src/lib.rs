@@ -19,5 +19,5 @@ pub use database::{Claim, Database, Engines};
 pub use error::SqlError;
 pub use migration::SchemaStatus;
 pub use options::OpenOptions;
-pub use postgres::{PostgresEngine, PostgresUrl};
+pub use postgres::{PostgresBroker, PostgresEngine, PostgresUrl};
 pub use sqlite::SqliteEngine;

@@ -180,7 +180,7 @@ impl Builder {
         }
         let sql = database.open(OpenOptions::default()).await?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let (broker, plain) = brokers(&self, &tasks)?;
+        let (broker, plain) = brokers(&self, &database, &tasks)?;
         #[cfg(feature = "jwt")]
         let own: Option<Arc<dyn Authenticator>> =
             Some(Arc::new(antiphon_auth::OpaqueAuthenticator::new(sql.tokens.clone())));
@@ -213,15 +213,17 @@ impl Builder {
 
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
 
-#[cfg(feature = "redis")]
-fn brokers(builder: &Builder, tasks: &Tasks) -> Result<Brokers, StartError> {
-    let Some(url) = &builder.redis else { return Ok((Arc::new(MemoryBus::new().broker()), None)) };
-    let broker = antiphon_redis::RedisBroker::start(&antiphon_redis::RedisOptions::new(url.clone()), tasks)?;
-    let plain = builder.plain_topics.then(|| broker.clone() as Arc<dyn PlainChannel>);
-    Ok((broker, plain))
-}
-
-#[cfg(not(feature = "redis"))]
-fn brokers(_: &Builder, _: &Tasks) -> Result<Brokers, StartError> {
-    Ok((Arc::new(MemoryBus::new().broker()), None))
+fn brokers(builder: &Builder, database: &Database, tasks: &Tasks) -> Result<Brokers, StartError> {
+    #[cfg(feature = "redis")]
+    if let Some(url) = &builder.redis {
+        let options = antiphon_redis::RedisOptions::new(url.clone());
+        let broker = antiphon_redis::RedisBroker::start(&options, tasks)?;
+        let plain = builder.plain_topics.then(|| broker.clone() as Arc<dyn PlainChannel>);
+        return Ok((broker, plain));
+    }
+    #[cfg(not(feature = "redis"))]
+    let _ = builder;
+    // PostgreSQL has a bell of its own; whoever owns a SQLite file is alone.
+    let alone = || Arc::new(MemoryBus::new().broker()) as Arc<dyn Broker>;
+    Ok((database.broker(tasks).unwrap_or_else(alone), None))
 }

@@ -4,6 +4,7 @@
 //! not answer at all.
 
 mod append;
+mod broker;
 mod change;
 mod directory;
 mod keys;
@@ -26,6 +27,7 @@ use crate::{
     error::{Engine, SqlError},
     options::OpenOptions,
 };
+pub use broker::PostgresBroker;
 pub use url::PostgresUrl;
 
 const POSTGRES: Engine = Engine("PostgreSQL");
