@@ -42,7 +42,7 @@ impl JwtAuthenticator {
     async fn identify(&self, token: &str) -> Result<Identity, AuthError> {
         let subject = self.prove(token).await?;
         let Subject { tenant, user, expires_at, issued_at } = subject;
-        let (revocations, revoked_before) = self.tokens.admit_user(&tenant, &user).await?;
+        let (revocations, revoked_before) = self.tokens.admit_user(&tenant, &user, issued_at).await?;
         if revoked_before.is_some_and(|before| issued_at < before) {
             return Err(AuthError::Invalid("revoked"));
         }

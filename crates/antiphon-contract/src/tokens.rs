@@ -72,27 +72,38 @@ async fn tokens<E: Tokens + Directory>(engine: &E, promises: &mut Promises) {
 
 async fn admission<E: Tokens + Directory>(engine: &E, promises: &mut Promises) {
     let acme = tenant("acme");
-    let first = answered(engine.admit_user(&acme, &user("jo")).await);
+    let issued_before = now_ms() - 1;
+    let first = answered(engine.admit_user(&acme, &user("jo"), issued_before).await);
     let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
     promises.keep("tenant and user are made on first sight", first == (0, None) && states[0].exists);
     answered(engine.revoke_tokens(&acme, &user("jo"), 5000).await);
-    let after = answered(engine.admit_user(&acme, &user("jo")).await);
+    let after = answered(engine.admit_user(&acme, &user("jo"), issued_before).await);
     promises.keep("it is told before when tokens are revoked", after.0 == 1 && after.1 == Some(5000));
-    let again = answered(engine.admit_user(&acme, &user("jo")).await);
+    let again = answered(engine.admit_user(&acme, &user("jo"), issued_before).await);
     promises.keep("admitting again changes nothing", again == after);
-    let issued_before = now_ms();
     answered(engine.delete_user(&acme, &user("jo")).await);
-    let (_, revoked_before) = answered(engine.admit_user(&acme, &user("jo")).await);
+    let (_, revoked_before) = answered(engine.admit_user(&acme, &user("jo"), issued_before).await);
     let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
     promises.keep(
         "a deleted user is not made again, and no token of before its deletion is good",
         !states[0].exists && revoked_before.is_some_and(|before| before >= issued_before),
     );
+    let later = now_ms() + 1;
+    let (revocations, revoked_before) = answered(engine.admit_user(&acme, &user("jo"), later).await);
+    let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
+    promises.keep(
+        "a token of after its deletion makes a user again, without what it was before",
+        states[0].exists
+            && states[0].projects.is_empty()
+            && states[0].revocations == revocations
+            && revoked_before.is_some_and(|before| before > issued_before - 1 && before <= later),
+    );
     answered(engine.delete_tenant(&acme).await);
-    answered(engine.admit_user(&acme, &user("jo")).await);
-    promises.keep("nor is its deleted tenant", !answered(engine.tenant_exists(&acme).await));
+    answered(engine.admit_user(&acme, &user("other"), i64::MAX - 1).await);
+    answered(engine.admit_user(&acme, &user("jo"), i64::MAX - 1).await);
+    promises.keep("a deleted tenant is made again by no token", !answered(engine.tenant_exists(&acme).await));
     answered(engine.put_user(&acme, &user("jo")).await);
-    let (revocations, revoked_before) = answered(engine.admit_user(&acme, &user("jo")).await);
+    let (revocations, revoked_before) = answered(engine.admit_user(&acme, &user("jo"), issued_before).await);
     let (_, states) = answered(engine.user_states(&acme, &[user("jo")]).await);
     promises.keep(
         "once the application made the user again, tokens of before its deletion are still revoked",

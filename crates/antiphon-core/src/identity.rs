@@ -79,9 +79,15 @@ pub trait Tokens: Send + Sync {
     async fn add_token(&self, token: &NewToken) -> Result<(), SeamError>;
     /// Revokes all of a user's tokens, also JWTs issued before `now_ms`; false if there is no such user.
     async fn revoke_tokens(&self, tenant: &TenantId, user: &UserId, now_ms: i64) -> Result<bool, SeamError>;
-    /// For a JWT: makes tenant and user where missing (but never a deleted user again by a token issued before its deletion), and tells the
-    /// user's revocations and before which time (ms) tokens of it are revoked.
-    async fn admit_user(&self, tenant: &TenantId, user: &UserId) -> Result<(u64, Option<i64>), SeamError>;
+    /// For a token that was issued elsewhere, at this time (ms; 0: unknown): makes tenant and user where they never were, and a
+    /// deleted user again if the token is of after its deletion; a deleted tenant stays deleted. Tells the user's revocations and
+    /// before which time (ms) tokens of it are revoked.
+    async fn admit_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        issued_at: i64,
+    ) -> Result<(u64, Option<i64>), SeamError>;
     /// Removes tokens that ended before this time (ms).
     async fn sweep_tokens(&self, now_ms: i64) -> Result<u64, SeamError>;
 }

@@ -40,18 +40,26 @@ impl Tokens for MemoryDirectory {
         Ok(true)
     }
 
-    async fn admit_user(&self, tenant: &TenantId, user: &UserId) -> Result<(u64, Option<i64>), SeamError> {
+    async fn admit_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        issued_at: i64,
+    ) -> Result<(u64, Option<i64>), SeamError> {
+        const NEVER: (u64, Option<i64>) = (0, Some(i64::MAX));
         let mut state = self.ask();
-        let known = state.tenants.get(tenant).and_then(|held| held.users.get(user));
-        match known {
-            Some(one) if one.exists => Ok((one.revocations, one.revoked_before)),
-            // No token brings back who was deleted.
-            Some(one) => Ok((one.revocations, Some(i64::MAX))),
-            None => {
-                state.make(tenant).0.make_user(user);
-                Ok((0, None))
-            }
+        if state.tenants.get(tenant).is_some_and(|held| !held.exists) {
+            return Ok(NEVER);
         }
+        let known = state.tenants.get(tenant).and_then(|held| held.users.get(user));
+        let is_made_by_it = |before: Option<i64>| before.is_some_and(|before| before <= issued_at);
+        if known.is_some_and(|one| !one.exists && !is_made_by_it(one.revoked_before)) {
+            return Ok(NEVER);
+        }
+        let (held, _) = state.make(tenant);
+        held.make_user(user);
+        let one = &held.users[user];
+        Ok((one.revocations, one.revoked_before))
     }
 
     async fn sweep_tokens(&self, now_ms: i64) -> Result<u64, SeamError> {

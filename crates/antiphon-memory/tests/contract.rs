@@ -21,7 +21,7 @@ async fn the_directory_keeps_its_promises() {
 
 #[tokio::test]
 async fn tokens_and_keys_keep_their_promises() {
-    assert_eq!(tokens::suite(&MemoryDirectory::default()).await, 32);
+    assert_eq!(tokens::suite(&MemoryDirectory::default()).await, 33);
 }
 
 #[tokio::test]

@@ -32,8 +32,8 @@ pub(crate) enum Admission {
     Unknown,
     /// There, and tokens from before a time are revoked.
     Known { revocations: u64, revoked_before: Option<i64> },
-    /// Deleted, user or tenant: it is the application that makes it again, not a token, whose time is not known here.
-    Deleted { revocations: u64 },
+    /// Deleted, user or tenant. The user is made again by a token of after its deletion, the tenant by no token.
+    Deleted { revocations: u64, until: i64 },
 }
 
 impl Admission {
@@ -42,8 +42,10 @@ impl Admission {
             None | Some((false, _, None, _, _)) => Self::Unknown,
             Some((tenant_deleted, tenant_before, user_deleted, revocations, user_before)) => {
                 let revocations = revocations.unwrap_or_default().cast_unsigned();
-                if tenant_deleted || user_deleted == Some(true) {
-                    Self::Deleted { revocations }
+                if tenant_deleted {
+                    Self::Deleted { revocations, until: i64::MAX }
+                } else if user_deleted == Some(true) {
+                    Self::Deleted { revocations, until: tenant_before.max(user_before).unwrap_or(i64::MAX) }
                 } else {
                     Self::Known { revocations, revoked_before: tenant_before.max(user_before) }
                 }
@@ -51,11 +53,20 @@ impl Admission {
         }
     }
 
+    /// True if a token of this time makes the user.
+    pub fn is_made_by(&self, issued_at: i64) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Known { .. } => false,
+            Self::Deleted { until, .. } => *until <= issued_at,
+        }
+    }
+
     /// As the seam has it: before the end of time no token is good for who is deleted.
     pub fn answer(self) -> (u64, Option<i64>) {
         match self {
             Self::Known { revocations, revoked_before } => (revocations, revoked_before),
-            Self::Deleted { revocations } => (revocations, Some(i64::MAX)),
+            Self::Deleted { revocations, .. } => (revocations, Some(i64::MAX)),
             Self::Unknown => (0, Some(i64::MAX)),
         }
     }
@@ -73,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_deleted_is_let_in_by_no_token() {
+    fn who_is_deleted_is_let_in_by_no_token_of_before() {
         assert_eq!(Admission::of(None), Admission::Unknown);
         assert_eq!(Admission::of(Some((false, None, None, None, None))), Admission::Unknown);
         assert_eq!(Admission::of(Some((false, Some(3), Some(false), Some(2), None))).answer(), (2, Some(3)));
@@ -82,6 +93,9 @@ mod tests {
             (2, Some(i64::MAX))
         );
         assert_eq!(Admission::of(Some((true, Some(3), None, None, None))).answer(), (0, Some(i64::MAX)));
+        let deleted = Admission::of(Some((false, Some(3), Some(true), Some(2), Some(7))));
+        assert!(!deleted.is_made_by(6) && deleted.is_made_by(7));
+        assert!(!Admission::of(Some((true, Some(3), Some(true), None, Some(3)))).is_made_by(i64::MAX - 1));
     }
 
     #[test]

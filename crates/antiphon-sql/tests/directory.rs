@@ -66,8 +66,8 @@ async fn what_is_deleted_leaves_nothing_but_numbers_that_go_on_growing() {
             after > before && changed.len() == 1 && !changed[0].1.exists && changed[0].1.revocations == 1
         );
         assert_eq!(tokens.find_tokens(&[[1; 32]]).await.unwrap(), [None]);
-        // No token brings back who was deleted; the application does.
-        assert_eq!(tokens.admit_user(&acme, &ann).await.unwrap(), (1, Some(i64::MAX)));
+        // No token brings back whose tenant was deleted; the application does.
+        assert_eq!(tokens.admit_user(&acme, &ann, i64::MAX - 1).await.unwrap(), (1, Some(i64::MAX)));
         assert!(directory.put_user(&acme, &ann).await.unwrap());
         let (revived, states) = directory.user_states(&acme, std::slice::from_ref(&ann)).await.unwrap();
         assert!(
@@ -76,7 +76,7 @@ async fn what_is_deleted_leaves_nothing_but_numbers_that_go_on_growing() {
                 && states[0].revocations == 1
                 && states[0].projects.is_empty()
         );
-        let (revocations, before) = tokens.admit_user(&acme, &ann).await.unwrap();
+        let (revocations, before) = tokens.admit_user(&acme, &ann, i64::MAX - 1).await.unwrap();
         assert!(revocations == 1 && before.is_some_and(|before| before < i64::MAX));
     }
 }
@@ -115,9 +115,9 @@ async fn what_is_not_there_is_neither_deleted_nor_changed_nor_raised() {
             assert!(!tokens.revoke_tokens(&acme, &ann, 1).await.unwrap());
             assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), before);
         }
-        assert_eq!(tokens.admit_user(&acme, &user("new")).await.unwrap(), (0, None));
+        assert_eq!(tokens.admit_user(&acme, &user("new"), 0).await.unwrap(), (0, None));
         let before = directory.revisions(std::slice::from_ref(&acme)).await.unwrap();
-        assert_eq!(tokens.admit_user(&acme, &user("new")).await.unwrap(), (0, None));
+        assert_eq!(tokens.admit_user(&acme, &user("new"), 0).await.unwrap(), (0, None));
         let token = NewToken { tenant: acme.clone(), user: user("new"), hash: [1; 32], expires_at: Some(5) };
         tokens.add_token(&token).await.unwrap();
         assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), before);

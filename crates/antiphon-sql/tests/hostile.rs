@@ -111,7 +111,7 @@ async fn what_looks_like_sql_is_a_name_like_any_other() {
 
             assert!(e.directory.disconnect_user(&of, &who).await.unwrap());
             assert!(e.tokens.revoke_tokens(&of, &who, 5).await.unwrap());
-            assert_eq!(e.tokens.admit_user(&of, &who).await.unwrap(), (1, Some(5)));
+            assert_eq!(e.tokens.admit_user(&of, &who, 0).await.unwrap(), (1, Some(5)));
             assert!(e.directory.delete_member(&of, &what, &who).await.unwrap());
             assert!(e.directory.delete_project(&of, &what).await.unwrap());
             assert!(e.directory.delete_user(&of, &who).await.unwrap());

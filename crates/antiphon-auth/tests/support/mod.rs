@@ -76,7 +76,12 @@ impl Tokens for MemoryTokens {
         Ok(true)
     }
 
-    async fn admit_user(&self, tenant: &TenantId, user: &UserId) -> Result<(u64, Option<i64>), SeamError> {
+    async fn admit_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        _issued_at: i64,
+    ) -> Result<(u64, Option<i64>), SeamError> {
         self.check()?;
         let who = (tenant.clone(), user.clone());
         let revoked_before = self.revoked_before.lock().unwrap().get(&who).copied();

@@ -29,8 +29,9 @@ impl PostgresEngine {
         Ok(Admission::of(found))
     }
 
-    /// Makes what was never there; a deleted tenant or user stays deleted, also if it was deleted just now.
-    async fn make_for_token(&self, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    /// Makes what was never there, and a user that was deleted before the token was issued; a deleted tenant stays deleted,
+    /// also if it was deleted just now.
+    async fn make_for_token(&self, tenant: &TenantId, user: &UserId, issued_at: i64) -> Result<(), Fault> {
         let mut tx = self.begin().await?;
         sqlx::query("insert into antiphon.tenants (id) values ($1) on conflict do nothing")
             .bind(tenant.as_str())
@@ -39,16 +40,21 @@ impl PostgresEngine {
         let Some(revision) = next_revision(&mut tx, tenant).await? else {
             return Ok(());
         };
-        sqlx::query(
-            "insert into antiphon.users (tenant, id, revision) values ($1, $2, $3) on conflict do nothing",
+        let made = sqlx::query(
+            "insert into antiphon.users (tenant, id, revision) values ($1, $2, $3) \
+             on conflict (tenant, id) do update set deleted = false, revision = excluded.revision \
+             where users.deleted and users.tokens_revoked_before <= $4",
         )
         .bind(tenant.as_str())
         .bind(user.as_str())
         .bind(revision)
+        .bind(issued_at)
         .execute(&mut *tx)
         .await?;
-        raise(&mut tx, tenant, revision).await?;
-        tx.commit().await?;
+        if made.rows_affected() > 0 {
+            raise(&mut tx, tenant, revision).await?;
+            tx.commit().await?;
+        }
         Ok(())
     }
 }
@@ -131,12 +137,19 @@ impl Tokens for PostgresEngine {
             .await
     }
 
-    async fn admit_user(&self, tenant: &TenantId, user: &UserId) -> Result<(u64, Option<i64>), SeamError> {
+    async fn admit_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        issued_at: i64,
+    ) -> Result<(u64, Option<i64>), SeamError> {
         POSTGRES
             .within(self.options.operation_timeout, async {
-                if let Admission::Unknown = self.admission(tenant, user).await? {
-                    self.make_for_token(tenant, user).await?;
+                let admission = self.admission(tenant, user).await?;
+                if !admission.is_made_by(issued_at) {
+                    return Ok(admission.answer());
                 }
+                self.make_for_token(tenant, user, issued_at).await?;
                 Ok(self.admission(tenant, user).await?.answer())
             })
             .await
