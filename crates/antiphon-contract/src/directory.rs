@@ -4,7 +4,7 @@ mod changes;
 mod walls;
 
 use antiphon_core::{Directory, MemberSettings, Page, Settings};
-use antiphon_protocol::UserId;
+use antiphon_protocol::{ProjectId, UserId};
 
 use crate::{
     Promises,
@@ -16,6 +16,7 @@ pub async fn suite(directory: &dyn Directory) -> usize {
     let mut promises = Promises::default();
     revisions(directory, &mut promises).await;
     members(directory, &mut promises).await;
+    settings(directory, &mut promises).await;
     deletions(directory, &mut promises).await;
     lists(directory, &mut promises).await;
     walls::check(directory, &mut promises).await;
@@ -97,6 +98,42 @@ async fn members(directory: &dyn Directory, promises: &mut Promises) {
     let many: Vec<MemberSettings> = (0..3000).map(|number| wants(&format!("u{number:05}"), None)).collect();
     promises
         .keep("thousands are made at once", answered(directory.put_members(&acme, &p, &many).await) == 3000);
+}
+
+async fn settings(directory: &dyn Directory, promises: &mut Promises) {
+    let (acme, p) = (tenant("acme"), project("p"));
+    answered(directory.put_members(&acme, &p, &[wants("ann", None), wants("bob", None)]).await);
+    answered(directory.put_user(&acme, &user("cleo")).await);
+    let since = revision(directory, &acme).await;
+    let change = async |name: &str, of: &ProjectId, deliver| {
+        answered(directory.change_settings(&acme, of, &wants(name, deliver)).await)
+    };
+    let off = Some(Settings { deliver: false, push: true });
+    let told = change("ann", &p, Some(false)).await;
+    let kept = answered(directory.member(&acme, &p, &user("ann")).await);
+    let all = [user("ann"), user("bob"), user("cleo")];
+    let (now, changed) = answered(directory.changed_users(&acme, &all, since).await);
+    promises.keep(
+        "a member's settings are changed, told, kept, and seen as its change alone",
+        told == off && kept == off && now > since && changed.len() == 1 && changed[0].0 == all[0],
+    );
+    let same = (change("ann", &p, Some(false)).await, change("ann", &p, None).await);
+    promises.keep(
+        "what changes nothing raises nothing",
+        same == (off, off) && revision(directory, &acme).await == now,
+    );
+    let nobody = [change("cleo", &p, Some(false)).await, change("nobody", &p, None).await];
+    let nowhere = [change("ann", &project("q"), Some(false)).await];
+    let stranger = answered(directory.change_settings(&tenant("zeta"), &p, &wants("ann", None)).await);
+    promises.keep(
+        "who is no member is made none",
+        nobody == [None, None]
+            && nowhere == [None]
+            && stranger.is_none()
+            && answered(directory.member(&acme, &p, &user("cleo")).await).is_none()
+            && !answered(directory.project_exists(&acme, &project("q")).await)
+            && revision(directory, &acme).await == now,
+    );
 }
 
 async fn deletions(directory: &dyn Directory, promises: &mut Promises) {

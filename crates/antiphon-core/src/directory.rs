@@ -54,6 +54,16 @@ pub struct UserState {
     pub projects: HashMap<ProjectId, Settings>,
 }
 
+impl MemberSettings {
+    /// These settings, changed as far as something else is wanted.
+    pub fn over(&self, settings: Settings) -> Settings {
+        Settings {
+            deliver: self.deliver.unwrap_or(settings.deliver),
+            push: self.push.unwrap_or(settings.push),
+        }
+    }
+}
+
 /// One page of a list, in the order of ids.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -128,6 +138,15 @@ pub trait Directory: Send + Sync {
         _project: &ProjectId,
         _members: &[MemberSettings],
     ) -> Result<u64, SeamError> {
+        Err(SeamError::NotKept)
+    }
+    /// Changes what a member wants, and tells what it wants then; none: it is no member, and is made none.
+    async fn change_settings(
+        &self,
+        _tenant: &TenantId,
+        _project: &ProjectId,
+        _member: &MemberSettings,
+    ) -> Result<Option<Settings>, SeamError> {
         Err(SeamError::NotKept)
     }
     /// Deletes a tenant with all that is its, entries excepted; false if it was not there.

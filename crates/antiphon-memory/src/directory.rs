@@ -199,12 +199,30 @@ impl Directory for MemoryDirectory {
             let of_project = held.projects.entry(project.clone()).or_default();
             made += u64::from(!of_project.contains_key(&member.user));
             let settings = of_project.entry(member.user.clone()).or_default();
-            settings.deliver = member.deliver.unwrap_or(settings.deliver);
-            settings.push = member.push.unwrap_or(settings.push);
+            *settings = member.over(*settings);
         }
         let users: Vec<UserId> = members.iter().map(|member| member.user.clone()).collect();
         held.change(&users);
         Ok(made)
+    }
+
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+        member: &MemberSettings,
+    ) -> Result<Option<Settings>, SeamError> {
+        let mut state = self.ask();
+        let Some(held) = state.there(tenant) else { return Ok(None) };
+        let of_project = held.projects.get_mut(project);
+        let Some(settings) = of_project.and_then(|members| members.get_mut(&member.user)) else {
+            return Ok(None);
+        };
+        let wanted = member.over(*settings);
+        if std::mem::replace(settings, wanted) != wanted {
+            held.change(std::slice::from_ref(&member.user));
+        }
+        Ok(Some(wanted))
     }
 
     async fn delete_tenant(&self, tenant: &TenantId) -> Result<bool, SeamError> {

@@ -16,7 +16,7 @@ async fn the_store_keeps_its_promises() {
 
 #[tokio::test]
 async fn the_directory_keeps_its_promises() {
-    assert_eq!(directory::suite(&MemoryDirectory::default()).await, 69);
+    assert_eq!(directory::suite(&MemoryDirectory::default()).await, 72);
 }
 
 #[tokio::test]

@@ -103,6 +103,15 @@ impl Directory for SqliteEngine {
         SQLITE.within(self.options.operation_timeout, self.put_many_members(tenant, project, members)).await
     }
 
+    async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+        member: &MemberSettings,
+    ) -> Result<Option<Settings>, SeamError> {
+        SQLITE.within(self.options.operation_timeout, self.change_one_member(tenant, project, member)).await
+    }
+
     async fn delete_tenant(&self, tenant: &TenantId) -> Result<bool, SeamError> {
         SQLITE.within(self.options.operation_timeout, self.remove_tenant(tenant)).await
     }

@@ -1,6 +1,6 @@
 //! What makes tenants, users, projects and members.
 
-use antiphon_core::MemberSettings;
+use antiphon_core::{MemberSettings, Settings};
 use antiphon_protocol::{ProjectId, TenantId, UserId};
 
 use super::{
@@ -120,5 +120,51 @@ impl SqliteEngine {
         tx.commit().await?;
         change.committed(revision.cast_unsigned());
         Ok(new.rows_affected())
+    }
+
+    /// The tenant is locked first, as by every change: a removal is before this or after it.
+    pub(super) async fn change_one_member(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+        member: &MemberSettings,
+    ) -> Result<Option<Settings>, Fault> {
+        let mut tx = self.begin().await?;
+        let change = self.revisions.change(tenant);
+        let revision = next_revision(&mut tx, tenant).await?.unwrap_or_default();
+        let found: Option<(bool, bool)> = sqlx::query_as(
+            "select deliver, push from members where tenant = ?1 and project = ?2 and user_id = ?3",
+        )
+        .bind(tenant.as_str())
+        .bind(project.as_str())
+        .bind(member.user.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let found = found.map(|(deliver, push)| Settings { deliver, push });
+        let wanted = found.map(|settings| member.over(settings));
+        let Some(settings) = wanted.filter(|_| wanted != found) else {
+            change.nothing();
+            return Ok(wanted);
+        };
+        sqlx::query(
+            "update members set deliver = ?4, push = ?5 where tenant = ?1 and project = ?2 and user_id = ?3",
+        )
+        .bind(tenant.as_str())
+        .bind(project.as_str())
+        .bind(member.user.as_str())
+        .bind(settings.deliver)
+        .bind(settings.push)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("update users set revision = ?3 where tenant = ?1 and id = ?2")
+            .bind(tenant.as_str())
+            .bind(member.user.as_str())
+            .bind(revision)
+            .execute(&mut *tx)
+            .await?;
+        raise(&mut tx, tenant, revision).await?;
+        tx.commit().await?;
+        change.committed(revision.cast_unsigned());
+        Ok(Some(settings))
     }
 }
