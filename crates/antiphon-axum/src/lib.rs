@@ -18,6 +18,7 @@ mod upgrade;
 pub use peer::PeerAddress;
 pub use problem::not_found;
 pub use server::{Doors, HttpOptions};
+pub use upgrade::HalfOpen;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::AuthError;
 use antiphon_node::Caller;
-use antiphon_reactor::{Accepted, RawSocket};
+use antiphon_reactor::{Accepted, HalfOpenPlace, RawSocket};
 use antiphon_session::Opening;
 use antiphon_ws::handshake::{Upgrade, UpgradeError};
 use axum::{
@@ -19,6 +19,11 @@ use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::net::TcpStream;
 
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
+
+/// An extension of a request: what its acceptor counts a half-open connection by. It is held until the client of the socket
+/// has shown who it is, or has gone; for any other request, until that is answered.
+#[derive(Clone)]
+pub struct HalfOpen(pub HalfOpenPlace);
 
 /// `/ws`: GET with an upgrade, or CONNECT over HTTP/2.
 pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -> Response {
@@ -41,6 +46,7 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
         forwarded_for: claimed(request.headers(), "x-forwarded-for"),
         address,
     };
+    let place = request.extensions_mut().remove::<HalfOpen>().map(|HalfOpen(place)| place);
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::invalid("this connection can't be upgraded").into());
     };
@@ -49,7 +55,7 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
     tasks.spawn_until_end(async move {
         let patience = doors.node.limits().handshake_timeout;
         match tokio::time::timeout(patience, on_upgrade).await {
-            Ok(Ok(upgraded)) => hand_over(&doors, upgraded, opening),
+            Ok(Ok(upgraded)) => hand_over(&doors, upgraded, opening, place),
             Ok(Err(error)) => tracing::debug!(%error, "an upgrade did not come to pass"),
             Err(_) => tracing::debug!("a client did not take the answer to its upgrade"),
         }
@@ -152,7 +158,7 @@ fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
 }
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.
-fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening) {
+fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening, place: Option<HalfOpenPlace>) {
     let taken = match downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => parts.io.into_inner().into_std().map(|io| (RawSocket::Tcp(io), parts.read_buf)),
         Err(upgraded) => {
@@ -163,7 +169,7 @@ fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening) {
         }
     };
     match taken {
-        Ok((socket, read)) => doors.reactor.accept(Accepted { socket, read, opening }),
+        Ok((socket, read)) => doors.reactor.accept(Accepted { socket, read, opening, place }),
         Err(error) => tracing::warn!(%error, "a socket could not be taken over: the connection is dropped"),
     }
 }

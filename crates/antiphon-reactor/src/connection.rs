@@ -1,12 +1,18 @@
 //! One connection of a shard.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use antiphon_node::EndReason;
 use antiphon_session::Session;
 use antiphon_ws::Decoder;
 
-use crate::outlet::Outlet;
+use crate::{outlet::Outlet, post::HalfOpenPlace};
 
 pub(crate) struct Connection {
     /// Tells this connection from an earlier one in the same place.
@@ -24,14 +30,33 @@ pub(crate) struct Connection {
     pub pinged_at: Option<Instant>,
     /// Said goodbye at this time; what comes is thrown away.
     pub closing_since: Option<Instant>,
-    /// In the half-open count until it has an identity.
-    pub is_half_open: bool,
+    /// Until it has an identity.
+    pub half_open: Option<Box<HalfOpen>>,
     /// Why it said goodbye.
     pub reason: Option<EndReason>,
     /// It is taken out at the end of this turn.
     pub is_over: bool,
     /// The tick of the timing wheel at which it is looked at next.
     pub armed_at: u64,
+}
+
+/// Counts a connection as half open until this is dropped, here and where it was accepted.
+pub(crate) struct HalfOpen {
+    count: Arc<AtomicUsize>,
+    _place: Option<HalfOpenPlace>,
+}
+
+impl HalfOpen {
+    pub fn new(count: Arc<AtomicUsize>, place: Option<HalfOpenPlace>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self { count, _place: place }
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,6 @@ mod socket;
 mod step;
 mod timer;
 
-pub use post::Accepted;
+pub use post::{Accepted, HalfOpenPlace};
 pub use reactor::{Reactor, ReactorOptions};
 pub use socket::RawSocket;

@@ -1,10 +1,7 @@
 //! The connections of a shard, as the hub's pass and the sessions' acts see them: something to write to.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -114,10 +111,8 @@ impl Links {
     }
 
     pub fn no_longer_half_open(&mut self, index: usize) {
-        if let Some(connection) = self.connections.get_mut(index)
-            && std::mem::take(&mut connection.is_half_open)
-        {
-            self.half_open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.half_open = None;
         }
     }
 }

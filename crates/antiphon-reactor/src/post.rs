@@ -1,6 +1,7 @@
 //! What other threads give to a shard.
 
 use std::{
+    any::Any,
     io,
     sync::{
         Arc,
@@ -25,7 +26,12 @@ pub struct Accepted {
     pub read: Bytes,
     /// What was known when it came.
     pub opening: Opening,
+    /// What its acceptor counts it by while nobody knows who it is.
+    pub place: Option<HalfOpenPlace>,
 }
+
+/// Held until a connection has shown who it is, or has ended; then dropped.
+pub type HalfOpenPlace = Arc<dyn Any + Send + Sync>;
 
 /// A connection of a shard, and which one it was in its place.
 #[derive(Debug, Clone, Copy)]

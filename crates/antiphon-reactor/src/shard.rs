@@ -19,7 +19,7 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, HalfOpen},
     drain::Drain,
     links::Links,
     outlet::Outlet,
@@ -158,7 +158,7 @@ impl ShardThread {
     }
 
     fn accept(&mut self, accepted: Accepted) {
-        let Accepted { socket, read, opening } = accepted;
+        let Accepted { socket, read, opening, place } = accepted;
         let now = Instant::now();
         self.generation = self.generation.wrapping_add(1);
         let entry = self.links.connections.vacant_entry();
@@ -174,6 +174,7 @@ impl ShardThread {
             }
         };
         let is_known = opening.caller.is_some();
+        let half_open = (!is_known).then(|| Box::new(HalfOpen::new(self.links.half_open.clone(), place)));
         entry.insert(Connection {
             generation: self.generation,
             outlet: Outlet::new(socket),
@@ -185,7 +186,7 @@ impl ShardThread {
             last_heard: now,
             pinged_at: None,
             closing_since: None,
-            is_half_open: !is_known,
+            half_open,
             is_over: false,
             reason: None,
             armed_at: u64::MAX,
@@ -194,8 +195,6 @@ impl ShardThread {
         metrics.connections.inc();
         if is_known {
             metrics.identified.inc();
-        } else {
-            self.links.half_open.fetch_add(1, Ordering::Relaxed);
         }
         self.arm(index, now + TICK);
         self.read(index);
@@ -318,9 +317,8 @@ impl ShardThread {
             if !self.links.connections.contains(index) {
                 continue;
             }
-            let was_identified = !self.links.connections[index].is_half_open;
-            self.links.no_longer_half_open(index);
             let mut connection = self.links.connections.remove(index);
+            let was_identified = connection.half_open.is_none();
             connection.outlet.socket.deregister(self.poll.registry());
             for key in connection.session.keys() {
                 self.hub.remove(key);

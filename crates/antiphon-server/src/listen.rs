@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use antiphon_axum::HalfOpen;
 use antiphon_core::{Limits, Tasks};
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{Request, body::Incoming, service::service_fn};
@@ -187,11 +188,14 @@ impl Door {
         let begun = Arc::new(Begun { yes: AtomicBool::new(false), slot: Mutex::new(Some(slot)) });
         let (router, seen) = (self.router, begun.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            seen.note();
+            let place = seen.note();
             let router = router.clone();
             async move {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
+                if let Some(slot) = place {
+                    request.extensions_mut().insert(HalfOpen(Arc::new(slot)));
+                }
                 router.oneshot(request).await.map_err(|never: Infallible| never)
             }
         });
@@ -222,17 +226,17 @@ impl Door {
     }
 }
 
-/// Whether a connection's first request has come.
+/// Whether a connection's first request has come, and the slot that it has until then.
 struct Begun {
     yes: AtomicBool,
     slot: Mutex<Option<Slot>>,
 }
 
 impl Begun {
-    fn note(&self) {
-        if !self.yes.swap(true, Ordering::Relaxed) {
-            drop(self.slot.lock().take());
-        }
+    /// The first request takes the connection's slot along.
+    fn note(&self) -> Option<Slot> {
+        self.yes.store(true, Ordering::Relaxed);
+        self.slot.lock().take()
     }
 }
 

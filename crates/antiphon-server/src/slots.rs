@@ -1,4 +1,5 @@
-//! How many connections may be half open (no request yet), in all and from one address.
+//! How many connections may be half open, in all and from one address: they have sent no request yet, or their socket has
+//! not shown who it is.
 
 use std::{
     collections::HashMap,

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::{io::Read, time::Duration};
+
 use antiphon_client::{Client, Content, Draft, Event, Raw};
 use serde_json::json;
 use support::{
@@ -123,4 +125,25 @@ async fn a_conversation_through_tls_of_our_own_is_the_same() {
             None => panic!("the subscription ended"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_half_open_at_the_door_until_it_has_said_its_token() {
+    let node = Node::serve_with("[limits]\nhalf_open = 2\n", &[]);
+    let token = node.token();
+    let mut first = Raw::connect(&node.ws()).await.unwrap();
+    let _second = Raw::connect(&node.ws()).await.unwrap();
+    // One with a place would be waited for until its handshake's time is over.
+    let closed_at_once = || {
+        let mut socket = node.connect();
+        socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+        socket.read(&mut [0; 1]).is_ok_and(|read| read == 0)
+    };
+    assert!(closed_at_once());
+    first.send_json(&json!({"type": "SUBSCRIBE", "token": token})).await.unwrap();
+    first.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
+    let third = Raw::connect(&node.ws()).await.unwrap();
+    assert!(closed_at_once());
+    third.close().await.unwrap();
+    eventually("a place is free", || node.status("/health/live") == Some(200));
 }

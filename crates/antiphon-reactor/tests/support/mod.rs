@@ -132,6 +132,7 @@ impl Running {
     pub fn connect(&self) -> Client {
         let (here, there) = UnixStream::pair().unwrap();
         self.reactor.accept(Accepted {
+            place: None,
             socket: RawSocket::Unix(there),
             read: bytes::Bytes::new(),
             opening: Opening::default(),
