@@ -107,6 +107,9 @@ impl PostgresEngine {
         user: &UserId,
     ) -> Result<bool, Fault> {
         let mut tx = self.begin().await?;
+        let Some(revision) = next_revision(&mut tx, tenant).await? else {
+            return Ok(false);
+        };
         let removed =
             sqlx::query("delete from antiphon.members where tenant = $1 and project = $2 and user_id = $3")
                 .bind(tenant.as_str())
@@ -117,7 +120,6 @@ impl PostgresEngine {
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        let revision = next_revision(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
         sqlx::query("update antiphon.users set revision = $3 where tenant = $1 and id = $2")
             .bind(tenant.as_str())
             .bind(user.as_str())
