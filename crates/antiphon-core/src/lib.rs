@@ -13,6 +13,7 @@ mod lease;
 mod limits;
 mod posts;
 mod store;
+mod tail;
 mod tasks;
 
 pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
@@ -28,4 +29,5 @@ pub use lease::{Lease, Presence};
 pub use limits::Limits;
 pub use posts::{Post, Posts, WaitingPosts};
 pub use store::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Store};
+pub use tail::{Tail, Tailed};
 pub use tasks::Tasks;

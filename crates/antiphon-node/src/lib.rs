@@ -20,6 +20,7 @@ mod authorize;
 mod door;
 mod history;
 mod subscribe;
+mod tail;
 
 mod ask;
 mod control;

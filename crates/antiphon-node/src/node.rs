@@ -7,7 +7,7 @@ use std::{
 
 use antiphon_core::{
     ApiKeys, Authenticator, Authorizer, Broker, Channel, Directory, Limits, PlainChannel, Presence,
-    SeamError, Store, Tasks, Tokens,
+    SeamError, Store, Tail, Tasks, Tokens,
 };
 use antiphon_hub::{Hub, RingBounds};
 use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
@@ -25,6 +25,8 @@ use crate::{
 pub struct Engines {
     /// The log.
     pub store: Arc<dyn Store>,
+    /// What other programs append to the log, if they can.
+    pub tail: Option<Arc<dyn Tail>>,
     /// The bell.
     pub broker: Arc<dyn Broker>,
     /// The post's plain channels, if wanted.
@@ -102,6 +104,9 @@ impl Node {
         }
         node.tasks.spawn_until_end(node.clone().run_plain(plain_end));
         node.tasks.spawn_until_end(node.clone().run_ticks());
+        if let Some(tail) = node.engines.tail.clone() {
+            node.tasks.spawn_until_end(node.clone().run_tail(tail));
+        }
         node.tasks.spawn_until_end(node.clone().run_lease());
         node.tasks.spawn_until_end(node.clone().run_retention());
         node

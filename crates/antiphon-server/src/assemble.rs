@@ -70,6 +70,7 @@ pub fn start(
     let tokens_by_the_second = jwt.is_some();
     let node_engines = Engines {
         store: engines.store,
+        tail: engines.tail,
         broker,
         plain,
         directory: engines.directory,

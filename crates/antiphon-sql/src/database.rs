@@ -2,10 +2,13 @@
 
 use std::{fmt, fs, path::PathBuf, sync::Arc};
 
-use antiphon_core::{ApiKeys, Broker, Directory, Presence, Store, Tasks, Tokens};
+use antiphon_core::{ApiKeys, Broker, Directory, Presence, Store, Tail, Tasks, Tokens};
 use antiphon_protocol::ClusterSecret;
 
-use crate::{OpenOptions, PostgresBroker, PostgresEngine, PostgresUrl, SchemaStatus, SqlError, SqliteEngine};
+use crate::{
+    OpenOptions, PostgresBroker, PostgresEngine, PostgresTail, PostgresUrl, SchemaStatus, SqlError,
+    SqliteEngine,
+};
 
 /// A database that was named by a URL: `sqlite:PATH` or `postgres://...`. Its text never holds the password.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Engines {
     pub keys: Arc<dyn ApiKeys>,
     /// Leases of nodes.
     pub presence: Arc<dyn Presence>,
+    /// What other programs append; none where they can't.
+    pub tail: Option<Arc<dyn Tail>>,
     /// What keys positions and envelopes.
     pub secret: ClusterSecret,
 }
@@ -36,6 +41,7 @@ impl Engines {
     fn of<E: Store + Directory + Tokens + ApiKeys + Presence + 'static>(
         engine: E,
         secret: ClusterSecret,
+        tail: Option<Arc<dyn Tail>>,
     ) -> Self {
         let engine = Arc::new(engine);
         Self {
@@ -44,6 +50,7 @@ impl Engines {
             tokens: engine.clone(),
             keys: engine.clone(),
             presence: engine,
+            tail,
             secret,
         }
     }
@@ -82,12 +89,13 @@ impl Database {
             Self::Sqlite(path) => {
                 let engine = SqliteEngine::open(path, options).await?;
                 let secret = engine.secret();
-                Ok(Engines::of(engine, secret))
+                Ok(Engines::of(engine, secret, None))
             }
             Self::Postgres(url) => {
+                let tail = Arc::new(PostgresTail::new(url, options.clone()));
                 let engine = PostgresEngine::connect(url, options).await?;
                 let secret = engine.secret();
-                Ok(Engines::of(engine, secret))
+                Ok(Engines::of(engine, secret, Some(tail)))
             }
         }
     }

@@ -19,5 +19,5 @@ pub use database::{Claim, Database, Engines};
 pub use error::SqlError;
 pub use migration::SchemaStatus;
 pub use options::OpenOptions;
-pub use postgres::{PostgresBroker, PostgresEngine, PostgresUrl};
+pub use postgres::{PostgresBroker, PostgresEngine, PostgresTail, PostgresUrl};
 pub use sqlite::SqliteEngine;

@@ -196,6 +196,7 @@ impl Builder {
         };
         let engines = Engines {
             store: sql.store,
+            tail: sql.tail,
             broker,
             plain,
             directory: self.directory.unwrap_or(sql.directory),

@@ -109,6 +109,7 @@ impl House {
             plan.authenticator.unwrap_or_else(|| Arc::new(OpaqueAuthenticator::new(directory.clone())));
         let engines = Engines {
             store: Arc::new(MemoryStore::new(secret.clone())),
+            tail: None,
             broker: Arc::new(bus.broker()),
             plain: None,
             directory: directory.clone(),

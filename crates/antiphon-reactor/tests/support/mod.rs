@@ -110,6 +110,7 @@ impl Cluster {
 
     pub fn node(&self) -> Running {
         let engines = Engines {
+            tail: None,
             store: self.store.clone(),
             broker: Arc::new(self.bus.broker()),
             plain: None,

@@ -85,6 +85,7 @@ impl Stage {
         let database = &self.database;
         let engines = Engines {
             store: database.store.clone(),
+            tail: None,
             broker: Arc::new(self.bus.broker()),
             plain: None,
             directory: database.directory.clone(),

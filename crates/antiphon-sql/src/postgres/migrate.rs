@@ -8,8 +8,10 @@ use crate::{
     migration::{self, Migration, SchemaStatus},
 };
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "first", sql: include_str!("../../migrations/postgres/0001_first.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "first", sql: include_str!("../../migrations/postgres/0001_first.sql") },
+    Migration { version: 2, name: "sql", sql: include_str!("../../migrations/postgres/0002_sql.sql") },
+];
 
 /// The advisory lock: "antiphon" in bytes.
 const LOCK: i64 = i64::from_be_bytes(*b"antiphon");

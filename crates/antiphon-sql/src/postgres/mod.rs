@@ -13,6 +13,7 @@ mod migrate;
 mod put;
 mod remove;
 mod store;
+mod tail;
 mod tokens;
 mod trim;
 mod url;
@@ -28,6 +29,7 @@ use crate::{
     options::OpenOptions,
 };
 pub use broker::PostgresBroker;
+pub use tail::PostgresTail;
 pub use url::PostgresUrl;
 
 const POSTGRES: Engine = Engine("PostgreSQL");

@@ -23,8 +23,11 @@ impl Store for PostgresEngine {
         POSTGRES
             .within(self.options.operation_timeout, async {
                 // The page is cut before the first entry that begins beyond the bytes.
+                // What came by SQL was stamped by nobody: its revision is the one that this reading sees, with every
+                // removal that was committed before the entry.
                 let rows: Vec<EntryRow> = sqlx::query_as(
-                    r#"select topic_id, epoch, "offset", id, author, project, key, kind, content, created_at, revision, link
+                    r#"select topic_id, epoch, "offset", id, author, project, key, kind, content, created_at,
+                        case when by_sql then (select n.revision from antiphon.tenants n where n.id = $1) else revision end, link
                     from (
                         select p.*, sum(octet_length(content)) over (order by "offset") - octet_length(content) as earlier
                         from (

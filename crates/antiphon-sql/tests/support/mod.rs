@@ -16,6 +16,11 @@ pub struct Fresh {
 }
 
 impl Fresh {
+    /// The PostgreSQL's URL.
+    pub fn url(&self) -> &str {
+        self.url.as_deref().unwrap()
+    }
+
     /// Says a statement to the database beside the engine.
     pub async fn say(&self, sql: &'static str) {
         match &self.database {
