@@ -122,12 +122,12 @@ async fn until_open(config: &Config, limits: &Limits) -> Result<Opened, Failure>
     }
 }
 
-/// Not ready, then not accepting, then without clients, then gone.
+/// Not ready, then without clients, then not listening, then gone. Whoever asks how it is gets an answer until the
+/// last client has left.
 async fn drain(config: &Config, running: Option<Running>, doors: &Doors) {
     let Some(running) = running else { return };
     running.doors.node().begin_drain();
     sleep(config.drain_delay.0).await;
-    doors.stop.cancel();
     let (reactor, window) = (running.doors.reactor().clone(), config.drain.0);
     let (done, drained) = tokio::sync::oneshot::channel();
     doors.tasks.spawn(async move {
@@ -150,10 +150,8 @@ struct Doors {
     operations_gate: Gate,
     is_tls: bool,
     tasks: Tasks,
-    /// Cancelled: no new connections at the public door.
+    /// Cancelled: no new connections.
     stop: CancellationToken,
-    /// Cancelled: none for operations either.
-    stop_operations: CancellationToken,
 }
 
 impl Doors {
@@ -170,7 +168,6 @@ impl Doors {
             is_tls,
             tasks: Tasks::new(tokio::runtime::Handle::current()),
             stop: CancellationToken::new(),
-            stop_operations: CancellationToken::new(),
         }
     }
 
@@ -185,9 +182,7 @@ impl Doors {
         let address = listener.local_addr()?;
         if let Some(admin) = admin {
             tracing::info!("health and metrics on http://{}", admin.local_addr()?);
-            let accepting =
-                self.operations.clone().accept(admin, self.tasks.clone(), self.stop_operations.clone());
-            self.tasks.spawn(accepting);
+            self.tasks.spawn(self.operations.clone().accept(admin, self.tasks.clone(), self.stop.clone()));
         }
         self.tasks.spawn(self.public.clone().accept(listener, self.tasks.clone(), self.stop.clone()));
         // On standard output, for whoever asked for port 0.
@@ -195,9 +190,9 @@ impl Doors {
             .map_err(|failure| std::io::Error::other(failure.to_string()))
     }
 
-    /// Lets requests that are being answered end.
+    /// Stops listening, and lets requests that are being answered end.
     async fn close(&self) {
-        self.stop_operations.cancel();
+        self.stop.cancel();
         self.public.end();
         self.operations.end();
         self.tasks.end(LAST_ANSWERS).await;
