@@ -9,7 +9,7 @@ use crate::config::{Config, ConfigError, LogFormat};
 
 /// Starts the log of this process.
 pub fn start(config: &Config) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.log_level)
+    let filter = EnvFilter::try_new(config.log_level.as_str())
         .map_err(|error| ConfigError::check(format!("`log_level`: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Escaped).with_ansi(false);
     let started = match config.log {

@@ -106,6 +106,26 @@ fn what_can_not_be_is_refused_with_status_2() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_blamed_on_its_source_with_those_that_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "log_level = 'bogus'\n").unwrap();
+    let check = || antiphon(&["config", "check"]);
+    let serve = || antiphon(&["serve", "--listen", "127.0.0.1:0"]);
+    for (finished, source) in [
+        (check().args(&["--log-level", "bogus"]).run(), "--log-level: "),
+        (serve().args(&["--log-level", "bogus"]).run(), "--log-level: "),
+        (check().env("ANTIPHON_LOG_LEVEL", "info,redis=loud").run(), "ANTIPHON_LOG_LEVEL: "),
+        (check().arg("--config").arg(&file).run(), "antiphon.toml: "),
+    ] {
+        assert_eq!(finished.code, 2, "{source}{}", finished.stderr);
+        let words =
+            finished.stderr.contains(source) && finished.stderr.contains("`error`, `warn`, `info`, `debug`");
+        assert!(words, "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("antiphon.toml");

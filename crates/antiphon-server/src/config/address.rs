@@ -174,6 +174,8 @@ macro_rules! text_like {
     };
 }
 
+pub(super) use text_like;
+
 text_like!(DatabaseUrl, "URL", true);
 text_like!(RedisUrl, "URL", true);
 text_like!(HttpUrl, "URL", true);

@@ -8,6 +8,7 @@ mod error;
 mod jwt;
 mod layers;
 mod limits;
+mod log;
 mod option;
 mod show;
 mod span;
@@ -25,20 +26,11 @@ pub use error::ConfigError;
 pub use jwt::{JwtParts, JwtSection};
 pub use layers::{Environment, Origin, Settings};
 pub use limits::LimitsSection;
+pub use log::{LogFormat, LogLevel};
 pub use option::{ENV_PREFIX, Kind, OptionInfo, options, schema};
 pub use show::show;
 pub use span::Span;
 pub use topics::TopicSection;
-
-/// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Pretty,
-}
 
 /// Every option. Those of the first level are flags too.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -84,9 +76,8 @@ pub struct Config {
     /// How lines of the log look: `json` or `pretty`.
     #[schemars(extend("x-value" = "FORMAT"))]
     pub log: LogFormat,
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or these for parts, such as `info,antiphon_redis=debug`.
-    #[schemars(extend("x-value" = "LEVEL"))]
-    pub log_level: String,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or one of these for parts, such as `info,antiphon_redis=debug`.
+    pub log_level: LogLevel,
     /// Threads that own sockets; 0: one for each core.
     #[schemars(extend("x-value" = "N"))]
     pub shards: usize,
@@ -101,9 +92,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
-        let parse = |text: &str| text.parse().expect("the default is an address");
         Self {
-            listen: parse("127.0.0.1:8080"),
+            listen: "127.0.0.1:8080".parse().expect("it is an address"),
             database: DatabaseUrl::Sqlite("./antiphon.db".into()),
             redis: None,
             redis_ca: None,
@@ -119,7 +109,7 @@ impl Default for Config {
             retention: Span(limits.retention.unwrap_or_default()),
             admin_listen: None,
             log: LogFormat::Pretty,
-            log_level: "info".into(),
+            log_level: "info".parse().expect("it is a level"),
             shards: 0,
             topics: Vec::new(),
             jwt: JwtSection::default(),
