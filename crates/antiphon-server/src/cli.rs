@@ -7,7 +7,7 @@ use antiphon_core::Scope;
 use antiphon_protocol::{TenantId, UserId};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{ConfigError, Environment, Kind, OptionInfo, Settings, Span, options};
+use crate::config::{ConfigError, Environment, Kind, Lifetime, OptionInfo, Settings, options};
 
 /// The realtime tier for a backend that runs as more than one instance.
 #[derive(Parser)]
@@ -64,7 +64,7 @@ pub struct TokenIssueArgs {
     pub user: UserId,
     /// How long the token is good.
     #[arg(long, value_name = "DURATION", env = "ANTIPHON_TTL", hide_env_values = true, default_value = "1h")]
-    pub ttl: Span,
+    pub ttl: Lifetime,
     #[command(flatten)]
     pub flags: Flags<false>,
 }
@@ -92,7 +92,7 @@ pub struct KeyIssueArgs {
     pub tenant: Option<TenantId>,
     /// How long it is good; without it: until it is revoked.
     #[arg(long, value_name = "DURATION", env = "ANTIPHON_TTL", hide_env_values = true)]
-    pub ttl: Option<Span>,
+    pub ttl: Option<Lifetime>,
     #[command(flatten)]
     pub flags: Flags<false>,
 }

@@ -74,6 +74,21 @@ fn what_can_not_be_issued_is_a_wrong_command_line() {
 }
 
 #[test]
+fn a_lifetime_that_is_none_or_longer_than_any_is_refused_with_the_bound() {
+    let file = new_file();
+    for issue in [&["token", "issue", "--tenant", "acme", "--user", "ann"][..], &["key", "issue"]] {
+        for (ttl, words) in
+            [("0s", "more than `0s`"), ("0", "more than `0s`"), ("999999999d", "at most `366000d`")]
+        {
+            let finished = file.run(&[issue, &["--ttl", ttl]].concat());
+            assert_eq!((finished.code, finished.stdout.as_str()), (2, ""), "{issue:?} {ttl}");
+            assert!(finished.stderr.contains(words), "{}", finished.stderr);
+        }
+    }
+    assert_eq!(file.good(&["key", "list"]).lines().count(), 1);
+}
+
+#[test]
 fn options_of_an_issue_may_come_from_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite:{}", folder.path().join("a.db").display());

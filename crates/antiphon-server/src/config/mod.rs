@@ -29,7 +29,7 @@ pub use limits::LimitsSection;
 pub use log::{LogFormat, LogLevel};
 pub use option::{ENV_PREFIX, Kind, OptionInfo, options, schema};
 pub use show::show;
-pub use span::Span;
+pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
 /// Every option. Those of the first level are flags too.
