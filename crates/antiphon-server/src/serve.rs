@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assemble::{self, OpenError, Opened, Running},
-    cli::Flags,
+    cli::{Flags, Serve},
     config::{Config, JwtParts},
     failure::Failure,
     files,
@@ -26,12 +26,13 @@ const RETRY: Duration = Duration::from_secs(1);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to end.
-pub fn run(flags: &Flags<true>) -> Result<(), Failure> {
+pub fn run(flags: &Flags<Serve>) -> Result<(), Failure> {
     let settings = flags.settings()?;
+    let warnings = settings.warnings_for_serve();
     let config = settings.config;
     config.check()?;
     telemetry::start(&config)?;
-    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let jwt = config.jwt.parts()?;
     let tls = tls::acceptor(&config)?;
     let limits = bounded(&config, files::raise(), tls.is_some());

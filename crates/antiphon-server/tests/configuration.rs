@@ -81,6 +81,19 @@ fn an_unknown_variable_is_a_warning_alone() {
 }
 
 #[test]
+fn options_of_other_subcommands_may_stand_beside_those_of_serve_and_a_port_is_worth_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "tenant = 'acme'\nttl = '5m'\nscope = 'publish'\n").unwrap();
+    let check = || antiphon(&["config", "check"]).arg("--config").arg(&file);
+    let finished = check().run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let finished = check().env("ANTIPHON_PORT", "9000").run();
+    assert_eq!(finished.code, 0);
+    assert!(finished.stderr.contains("ANTIPHON_PORT: `port` is the demo's alone"), "{}", finished.stderr);
+}
+
+#[test]
 fn what_can_not_be_is_refused_with_status_2() {
     for args in [
         &["--database", "sqlite:./a.db", "--redis", "redis://h"][..],

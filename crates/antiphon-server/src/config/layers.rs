@@ -17,8 +17,8 @@ use super::{
 };
 
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Variables of subcommands' own options.
-const OTHER_VARIABLES: [&str; 6] = ["CONFIG", "TENANT", "USER", "TTL", "SCOPE", "PORT"];
+/// The one variable that is no option: it names the file of them.
+const CONFIG_VARIABLE: &str = "ANTIPHON_CONFIG";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Environment {
     /// A sentence about each variable that nothing knows.
     fn warnings(&self) -> Vec<String> {
         let mut known: Vec<String> = options().iter().filter_map(|option| option.env.clone()).collect();
-        known.extend(OTHER_VARIABLES.map(|name| format!("{ENV_PREFIX}{name}")));
+        known.push(CONFIG_VARIABLE.to_owned());
         let is_known = |name: &str| {
             known.iter().any(|known| name == known || name.strip_suffix("_FILE") == Some(known.as_str()))
         };
@@ -116,7 +116,7 @@ impl Settings {
         let named = match file {
             Some(file) => Some((file.to_owned(), "--config".to_owned())),
             None => {
-                let named = environment.get("ANTIPHON_CONFIG")?;
+                let named = environment.get(CONFIG_VARIABLE)?;
                 named.map(|(path, origin)| (PathBuf::from(path), origin.to_string()))
             }
         };
@@ -143,6 +143,17 @@ impl Settings {
         let config = Config::deserialize(table).map_err(|error| ConfigError::check(error.message()))?;
         let origins = values.into_iter().map(|(key, (_, origin))| (key, origin)).collect();
         Ok(Self { config, warnings: environment.warnings(), origins })
+    }
+
+    /// What is worth a word to whoever configures `serve`.
+    pub fn warnings_for_serve(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if *self.origin("port") != Origin::Default {
+            let origin = self.origin("port");
+            warnings
+                .push(format!("{origin}: `port` is the demo's alone; `serve` listens where `listen` says"));
+        }
+        warnings
     }
 
     /// Where an option's value comes from.

@@ -16,7 +16,8 @@ mod topics;
 
 use std::path::PathBuf;
 
-use antiphon_core::{Limits, TopicRules};
+use antiphon_core::{Limits, Scope, TopicRules};
+use antiphon_protocol::{TenantId, UserId};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub use show::show;
 pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
-/// Every option. Those of the first level are flags too.
+/// Every option. Those of the first level are flags too: of `serve`, but where `x-of` says of what else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -81,6 +82,21 @@ pub struct Config {
     /// Threads that own sockets; 0: one for each core.
     #[schemars(extend("x-value" = "N"))]
     pub shards: usize,
+    /// The tenant of a new token; the one tenant that a new key is for, without it all.
+    #[schemars(with = "Option<String>", extend("x-value" = "ID", "x-of" = ["token issue", "key issue"]))]
+    pub tenant: Option<TenantId>,
+    /// The user of a new token.
+    #[schemars(with = "Option<String>", extend("x-value" = "ID", "x-of" = ["token issue"]))]
+    pub user: Option<UserId>,
+    /// How long a new token or key is good; without it a token 1h, a key until it is revoked.
+    #[schemars(extend("x-of" = ["token issue", "key issue"]))]
+    pub ttl: Option<Lifetime>,
+    /// What a new key may do: `publish`, `directory`, `metrics`, `admin`; without it all.
+    #[schemars(with = "Vec<String>", extend("x-value" = "SCOPE", "x-of" = ["key issue"]))]
+    pub scope: Vec<Scope>,
+    /// The port of the demo's page on the loopback; 0 takes a free one.
+    #[schemars(extend("x-value" = "PORT", "x-of" = ["demo"]))]
+    pub port: u16,
     /// Who may subscribe and publish where; the first that fits decides.
     pub topics: Vec<TopicSection>,
     /// Whose JWTs are taken.
@@ -111,6 +127,11 @@ impl Default for Config {
             log: LogFormat::Pretty,
             log_level: "info".parse().expect("it is a level"),
             shards: 0,
+            tenant: None,
+            user: None,
+            ttl: None,
+            scope: Vec::new(),
+            port: 8080,
             topics: Vec::new(),
             jwt: JwtSection::default(),
             limits: LimitsSection::default(),

@@ -44,6 +44,15 @@ pub struct OptionInfo {
     pub value_name: String,
     /// Its value is not to be shown.
     pub secret: bool,
+    /// The subcommands that it is for; empty: `serve`.
+    pub of: Vec<String>,
+}
+
+impl OptionInfo {
+    /// Is it for this subcommand?
+    pub fn is_of(&self, subcommand: &str) -> bool {
+        self.of.iter().any(|of| of == subcommand)
+    }
 }
 
 /// The JSON Schema of the configuration file.
@@ -90,6 +99,7 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
             default: shown(&property["default"]),
             value_name: extension(property, "x-value").as_str().unwrap_or("VALUE").to_owned(),
             secret: extension(property, "x-secret") == &Value::Bool(true),
+            of: texts(extension(property, "x-of")),
         });
     }
 }
@@ -98,6 +108,10 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
 fn extension<'a>(property: &'a Value, name: &str) -> &'a Value {
     let among = property["anyOf"].as_array().and_then(|all| all.iter().find(|one| one.get(name).is_some()));
     property.get(name).or_else(|| among.map(|one| &one[name])).unwrap_or(&Value::Null)
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn type_of(property: &Value) -> &str {
