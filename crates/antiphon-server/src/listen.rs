@@ -30,7 +30,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::slots::{Full, Slot, Slots};
+use crate::{
+    slots::{Full, Slot, Slots},
+    words,
+};
 
 const BACKLOG: i32 = 4096;
 /// The smallest buffer that hyper takes.
@@ -50,14 +53,7 @@ pub struct ListenError {
 
 /// Listens.
 pub fn bind(address: &str) -> Result<TcpListener, ListenError> {
-    let fail = |error: &io::Error| ListenError {
-        address: address.to_owned(),
-        why: if error.kind() == io::ErrorKind::AddrInUse {
-            "the port is in use; another program listens there, maybe another antiphon".into()
-        } else {
-            error.to_string()
-        },
-    };
+    let fail = |error: &io::Error| ListenError { address: address.to_owned(), why: words::of_address(error) };
     let mut last = io::Error::other("the name has no address");
     for candidate in address.to_socket_addrs().map_err(|error| fail(&error))? {
         match bind_one(candidate) {

@@ -86,7 +86,7 @@ async fn serve(
         running = Some(doors.open_to(assemble::start(&config, limits, opened, jwt)?));
     }
     let signal = signals.next().await;
-    tracing::info!(signal, "draining; a second signal ends at once");
+    tracing::info!(%signal, "draining; a second signal ends at once");
     systemd::stopping();
     tokio::select! {
         () = drain(&config, running, &doors) => {
@@ -103,7 +103,7 @@ async fn attempt(config: &Config, limits: &Limits) -> Result<Option<Opened>, Fai
         Ok(opened) => Ok(Some(opened)),
         Err(OpenError::Final(failure)) => Err(failure),
         Err(OpenError::NotThere(error)) => {
-            tracing::error!(database = %config.database, error, "not ready: the database is not there; it is tried again");
+            tracing::error!("not ready: {error}; it is tried again each second");
             Ok(None)
         }
     }
@@ -118,7 +118,7 @@ async fn until_open(config: &Config, limits: &Limits) -> Result<Opened, Failure>
                 return Ok(opened);
             }
             Err(OpenError::Final(failure)) => return Err(failure),
-            Err(OpenError::NotThere(error)) => tracing::debug!(error, "the database is still not there"),
+            Err(OpenError::NotThere(error)) => tracing::debug!(%error, "the database is still not there"),
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn start(config: &Config) -> Result<(), ConfigError> {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         // The message may hold what a client said; only its place is sure not to.
-        tracing::error!(place, "a panic");
+        tracing::error!(%place, "a panic");
     }));
     Ok(())
 }

@@ -59,7 +59,7 @@ impl fmt::Display for LogLevel {
     }
 }
 
-text_like!(LogLevel, "LEVEL", false);
+text_like!(LogLevel, "LEVEL");
 
 #[cfg(test)]
 mod tests {

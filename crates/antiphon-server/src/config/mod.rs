@@ -13,6 +13,7 @@ mod option;
 mod show;
 mod span;
 mod topics;
+mod value;
 
 use std::path::PathBuf;
 
@@ -55,8 +56,9 @@ pub struct Config {
     /// An origin whose pages may connect, such as `https://app.example.com`.
     #[schemars(extend("x-value" = "URL"))]
     pub allowed_origin: Vec<String>,
-    /// A proxy whose `X-Forwarded-For` is believed.
+    /// A proxy, as an address or a network, whose `X-Forwarded-For` is believed.
     #[schemars(with = "Vec<String>", extend("x-value" = "CIDR"))]
+    #[serde(deserialize_with = "address::networks")]
     pub trusted_proxy: Vec<IpNet>,
     /// The certificate chain for TLS, in PEM.
     #[schemars(extend("x-value" = "FILE"))]
@@ -173,8 +175,8 @@ impl Config {
         if self.redis_plain_topics && self.redis.is_none() {
             return refuse("`redis_plain_topics` needs `redis`");
         }
-        if self.redis_ca.is_some() && self.redis.is_none() {
-            return refuse("`redis_ca` needs `redis`");
+        if self.redis_ca.is_some() && !self.redis.as_ref().is_some_and(RedisUrl::is_tls) {
+            return refuse("`redis_ca` needs `redis` to be rediss://...");
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("`tls_cert` and `tls_key` go together");

@@ -42,8 +42,8 @@ pub struct OptionInfo {
     pub default: Option<String>,
     /// What stands for its value in help.
     pub value_name: String,
-    /// Its value is not to be shown.
-    pub secret: bool,
+    /// The most that it may be, if it is a number.
+    pub most: u64,
     /// The subcommands that it is for; empty: `serve`.
     pub of: Vec<String>,
 }
@@ -98,7 +98,12 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
             doc: property["description"].as_str().unwrap_or_default().replace('\n', " "),
             default: shown(&property["default"]),
             value_name: extension(property, "x-value").as_str().unwrap_or("VALUE").to_owned(),
-            secret: extension(property, "x-secret") == &Value::Bool(true),
+            most: match property["format"].as_str() {
+                Some("uint16") => u16::MAX.into(),
+                Some("uint32") => u32::MAX.into(),
+                // More can't stand in the file.
+                _ => i64::MAX.cast_unsigned(),
+            },
             of: texts(extension(property, "x-of")),
         });
     }
@@ -156,8 +161,5 @@ mod tests {
             (Kind::Number, Kind::Switch)
         );
         assert_eq!((named("allowed_origin").kind, named("topics").kind), (Kind::List, Kind::Sections));
-        for secret in ["database", "redis", "jwt.secret", "jwt.jwks_url"] {
-            assert!(named(secret).secret, "{secret}");
-        }
     }
 }

@@ -89,7 +89,7 @@ impl fmt::Display for Lifetime {
     }
 }
 
-text_like!(Lifetime, "DURATION", false);
+text_like!(Lifetime, "DURATION");
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
