@@ -27,6 +27,9 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     output::warn(&settings.warnings_for_serve());
     settings.config.check()?;
     settings.config.jwt.parts()?;
-    tls::acceptor(&settings.config)?;
+    tls::Certificate::read(&settings.config)?;
+    if let Some(file) = &settings.config.redis_ca {
+        tls::check_certificates("redis_ca", file)?;
+    }
     output::print("the configuration is good")
 }

@@ -1,6 +1,6 @@
 //! `serve`: a node behind its door, from the first attempt at the database to the end of the drain.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use antiphon_core::{Limits, Tasks};
 use tokio::{net::TcpListener, time::sleep};
@@ -17,7 +17,8 @@ use crate::{
     output,
     signals::Signals,
     slots::Slots,
-    systemd, telemetry, tls,
+    systemd, telemetry,
+    tls::Certificate,
 };
 
 /// Between two attempts at a database that is not there.
@@ -34,7 +35,7 @@ pub fn run(flags: &Flags<Serve>) -> Result<(), Failure> {
     telemetry::start(&config)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let jwt = config.jwt.parts()?;
-    let tls = tls::acceptor(&config)?;
+    let tls = Certificate::read(&config)?;
     let limits = bounded(&config, files::raise(), tls.is_some());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::running)?;
@@ -61,7 +62,7 @@ async fn serve(
     config: Config,
     limits: Limits,
     jwt: Option<JwtParts>,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::running)?;
     let listener = listen::bind(config.listen.as_str())?;
@@ -70,7 +71,7 @@ async fn serve(
         opened = attempt(&config, &limits) => opened?,
         _ = signals.next() => return Ok(()),
     };
-    let doors = Doors::new(&config, &limits, tls);
+    let doors = Doors::new(&config, &limits, tls)?;
     let mut jwt = jwt;
     let mut running = match opened.take() {
         Some(opened) => Some(doors.open_to(assemble::start(&config, limits.clone(), opened, jwt.take())?)),
@@ -156,20 +157,25 @@ struct Doors {
 }
 
 impl Doors {
-    fn new(config: &Config, limits: &Limits, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    fn new(config: &Config, limits: &Limits, tls: Option<Arc<Certificate>>) -> Result<Self, Failure> {
         let (public_gate, operations_gate) = (Gate::closed(NO_DATABASE), Gate::closed(NO_DATABASE));
         let slots =
             || Slots::new(limits.half_open, limits.half_open_per_address, config.trusted_proxy.clone());
-        let is_tls = tls.is_some();
-        Self {
-            public: Door::new(public_gate.router(), tls, slots(), limits),
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let acceptor = tls.as_ref().map(Certificate::acceptor).transpose()?;
+        let is_tls = acceptor.is_some();
+        if let Some(certificate) = tls {
+            tasks.spawn_until_end(certificate.keep_fresh().map_err(Failure::running)?);
+        }
+        Ok(Self {
+            public: Door::new(public_gate.router(), acceptor, slots(), limits),
             operations: Door::new(operations_gate.router(), None, slots(), limits),
             public_gate,
             operations_gate,
             is_tls,
-            tasks: Tasks::new(tokio::runtime::Handle::current()),
+            tasks,
             stop: CancellationToken::new(),
-        }
+        })
     }
 
     fn open_to(&self, running: Running) -> Running {
