@@ -2,6 +2,6 @@
 # run.sh with a server that is built already; its count in the form that `cargo xtask test` adds up.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export ANTIPHON_BIN=${ANTIPHON_BIN:-$here/../../target/debug/antiphon}
+export TESTKIT_ANTIPHON=${TESTKIT_ANTIPHON:-$here/../../target/debug/antiphon}
 exec > >(sed -u -E 's/^([0-9]+ passed, [0-9]+ failed)$/\1, 0 skipped/')
 exec bash "$here/run.sh"
