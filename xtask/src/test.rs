@@ -158,12 +158,13 @@ fn scripts(root: &Path) -> Vec<PathBuf> {
     scripts
 }
 
-/// A script that counts its tests says so in lines that [`Tally::script_line`] knows; else it is one test.
+/// A script that counts its tests says so in lines that [`Tally::script_line`] knows; else it is one test. It is told
+/// to run its unit tests too, if it has some that it leaves out by itself.
 fn script_test(ground: &Ground, script: &Path, name: &str) -> Result<Tally> {
     println!("\n{name}");
     let mut tally = Tally::default();
     let mut command = Command::new("bash");
-    command.arg(script);
+    command.arg(script).arg("--with-unit");
     if let Some(folder) = script.parent() {
         command.current_dir(folder);
     }
