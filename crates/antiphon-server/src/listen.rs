@@ -36,8 +36,6 @@ use crate::{
 };
 
 const BACKLOG: i32 = 4096;
-/// The smallest buffer that hyper takes.
-const HEAD_BYTES_MIN: usize = 8 * 1024;
 /// How long a connection may stay open between two requests, as most proxies have it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// After an accept that failed for want of file descriptors.
@@ -94,7 +92,7 @@ impl Door {
     /// To this router.
     pub fn new(router: Router, tls: Option<TlsAcceptor>, slots: Slots, limits: &Limits) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
-        let head_bytes = limits.head_bytes.max(HEAD_BYTES_MIN);
+        let head_bytes = limits.head_bytes;
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(KEEP_ALIVE)

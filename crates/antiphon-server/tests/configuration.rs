@@ -150,6 +150,7 @@ fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
         ("[jwt]\npublic_key = '/nowhere.pem'", "/nowhere.pem"),
         ("[limits]\nring_entries = 0", "ring_entries"),
         ("[limits]\nlease_ttl = '1s'", "lease_ttl"),
+        ("[limits]\nhead_bytes = 4096", "at least 8192"),
         ("rate_limit = '5'", "rate_limit"),
         ("listen = ", "antiphon.toml:1"),
     ] {
@@ -223,7 +224,15 @@ fn the_schema_is_one_that_names_every_key() {
 }
 
 #[test]
-fn the_page_on_configuration_names_every_option_with_its_default() {
+fn the_unit_of_systemd_sets_no_variable_so_that_the_file_is_what_counts() {
+    let unit =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.service")).unwrap();
+    let variables: Vec<&str> = unit.lines().filter(|line| line.starts_with("Environment")).collect();
+    assert_eq!(variables, [""; 0]);
+}
+
+#[test]
+fn the_page_on_configuration_names_every_option_with_its_default_and_in_the_words_of_help() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/configuration.md");
     let page = fs::read_to_string(page).unwrap();
     let schema: serde_json::Value =
@@ -244,6 +253,8 @@ fn the_page_on_configuration_names_every_option_with_its_default() {
                 other => other.to_string(),
             };
             assert!(row.contains(&default), "the row of {key} lacks its default {default}: {row}");
+            let doc = property["description"].as_str().unwrap().replace('\n', " ");
+            assert!(key == "topics" || row.contains(&doc), "the row of {key} does not say {doc:?}: {row}");
         }
     }
 }

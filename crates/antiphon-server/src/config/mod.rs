@@ -34,6 +34,9 @@ pub use show::show;
 pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
+/// The smallest buffer that hyper takes.
+const HEAD_BYTES_MIN: usize = 8 * 1024;
+
 /// Every option. Those of the first level are flags too: of `serve`, but where `x-of` says of what else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -186,6 +189,9 @@ impl Config {
         }
         if let Some(zero) = self.limits.zero() {
             return refuse(&format!("`limits.{zero}` must be more than 0"));
+        }
+        if self.limits.head_bytes < HEAD_BYTES_MIN {
+            return refuse(&format!("`limits.head_bytes` must be at least {HEAD_BYTES_MIN}"));
         }
         if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
             return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");
