@@ -84,9 +84,7 @@ impl Certificate {
                     _ = hang_up.recv() => true,
                     () = sleep(LOOK) => false,
                 };
-                let this = self.clone();
-                let Ok(looked) = tokio::task::spawn_blocking(move || this.look()).await else { continue };
-                let trouble = match looked {
+                let trouble = match tokio::task::block_in_place(|| self.look()) {
                     Ok(true) => {
                         tracing::info!("the new certificate is in use: {}", self.files.cert.display());
                         None
