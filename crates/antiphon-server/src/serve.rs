@@ -104,7 +104,7 @@ async fn attempt(config: &Config, limits: &Limits) -> Result<Option<Opened>, Fai
         Ok(opened) => Ok(Some(opened)),
         Err(OpenError::Final(failure)) => Err(failure),
         Err(OpenError::NotThere(error)) => {
-            tracing::error!("not ready: {error}; it is tried again each second");
+            tracing::error!("not ready, and tried again each second: {error}");
             Ok(None)
         }
     }
