@@ -4,16 +4,16 @@
 #   test.sh               builds the application and runs E2E.java against it
 #   test.sh --with-unit   runs its unit tests too, and counts them
 #
-# ANTIPHON_BIN               the built server (else target/debug/antiphon of this checkout)
-# ANTIPHON_TEST_REDIS_URL    a Redis to share with other tests (else an own redis-server)
-# ANTIPHON_TEST_POSTGRES_URL a PostgreSQL to make two databases in (else an own postgres)
-# ANTIPHON_TEST_REQUIRE=1    fails where a program is missing, in place of skipping
+# TESTKIT_ANTIPHON     the built server (else target/debug/antiphon of this checkout)
+# TESTKIT_REDIS_URL    a Redis to share with other tests (else an own redis-server)
+# TESTKIT_POSTGRES_URL a PostgreSQL to make two databases in (else an own postgres)
+# TESTKIT_REQUIRE=1    fails where a program is missing, in place of skipping
 #
 # Whatever it starts is its own child, and ends with it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-bin=${ANTIPHON_BIN:-$here/../../target/debug/antiphon}
+bin=${TESTKIT_ANTIPHON:-$here/../../target/debug/antiphon}
 seconds_max=60
 work=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-spring-boot.XXXXXX")
 pids=()
@@ -33,7 +33,7 @@ fail() {
 }
 
 skip() {
-    [ "${ANTIPHON_TEST_REQUIRE:-}" = 1 ] && fail "$*"
+    [ "${TESTKIT_REQUIRE:-}" = 1 ] && fail "$*"
     say "SKIPPED: spring-boot: $*"
     say "0 passed, 0 failed, 1 skipped"
     exit 0
@@ -106,7 +106,7 @@ redis_answers() {
 for program in java mvn setpriv; do
     command -v "$program" >/dev/null || skip "$program is not installed: apt-get install openjdk-17-jdk-headless maven util-linux"
 done
-[ -x "$bin" ] || skip "there is no server at $bin: cargo build --bin antiphon, or set ANTIPHON_BIN"
+[ -x "$bin" ] || skip "there is no server at $bin: cargo build --bin antiphon, or set TESTKIT_ANTIPHON"
 # Debian keeps the server's programs of PostgreSQL out of PATH.
 for folder in /usr/lib/postgresql/*/bin; do [ -d "$folder" ] && PATH=$folder:$PATH; done
 command -v psql >/dev/null || skip "psql is not installed: apt-get install postgresql-client"
@@ -126,7 +126,7 @@ jar=$here/target/company-app.jar
 
 # Redis and PostgreSQL.
 
-redis=${ANTIPHON_TEST_REDIS_URL:-}
+redis=${TESTKIT_REDIS_URL:-}
 if [ -z "$redis" ]; then
     command -v redis-server >/dev/null || skip "redis-server is not installed: apt-get install redis-server"
     free_port
@@ -136,7 +136,7 @@ if [ -z "$redis" ]; then
     redis=redis://127.0.0.1:$port
 fi
 
-postgres=${ANTIPHON_TEST_POSTGRES_URL:-}
+postgres=${TESTKIT_POSTGRES_URL:-}
 if [ -z "$postgres" ]; then
     command -v postgres >/dev/null || skip "postgres is not installed: apt-get install postgresql"
     data=$work/postgres
@@ -160,13 +160,13 @@ servers=${#pids[@]}
 # Two databases, since the application's own tables need not be where antiphon's are.
 run=spring_boot_$$_$RANDOM
 for name in "${run}_app" "${run}_antiphon"; do
-    psql_quiet "create database $name" || fail "create database at ANTIPHON_TEST_POSTGRES_URL"
+    psql_quiet "create database $name" || fail "create database at TESTKIT_POSTGRES_URL"
     databases+=("$name")
 done
 database=${postgres%/*}/${run}_antiphon
 
 # jdbc:postgresql:// wants user and password apart.
-[[ $postgres =~ ^postgres(ql)?://(([^:@/]*)(:([^@/]*))?@)?([^/?]+) ]] || fail "ANTIPHON_TEST_POSTGRES_URL is no postgres:// URL"
+[[ $postgres =~ ^postgres(ql)?://(([^:@/]*)(:([^@/]*))?@)?([^/?]+) ]] || fail "TESTKIT_POSTGRES_URL is no postgres:// URL"
 decoded() { printf '%b' "${1//%/\\x}"; }
 database_user=$(decoded "${BASH_REMATCH[3]}")
 database_password=$(decoded "${BASH_REMATCH[5]}")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Two antiphon nodes behind haproxy, with Redis and PostgreSQL, and a conversation that outlives each of the nodes.
 #
-# ANTIPHON_BIN               the built server, with two-nodes beside it (else both are built first)
-# ANTIPHON_TEST_REDIS_URL    a Redis to share with other tests (else an own redis-server)
-# ANTIPHON_TEST_POSTGRES_URL a PostgreSQL to make a database in (else an own postgres)
-# ANTIPHON_TEST_REQUIRE=1    fails where a program is missing, in place of skipping
+# TESTKIT_ANTIPHON     the built server, with two-nodes beside it (else both are built first)
+# TESTKIT_REDIS_URL    a Redis to share with other tests (else an own redis-server)
+# TESTKIT_POSTGRES_URL a PostgreSQL to make a database in (else an own postgres)
+# TESTKIT_REQUIRE=1    fails where a program is missing, in place of skipping
 #
 # Whatever it starts is its own child on a free port, and ends with it.
 set -euo pipefail
@@ -36,7 +36,7 @@ fail() {
 }
 
 skip() {
-    [ "${ANTIPHON_TEST_REQUIRE:-}" = 1 ] && fail "$*"
+    [ "${TESTKIT_REQUIRE:-}" = 1 ] && fail "$*"
     say "SKIPPED: two-nodes: $*"
     exit 0
 }
@@ -111,11 +111,11 @@ for need in setpriv:util-linux haproxy:haproxy redis-cli:redis-tools psql:postgr
     command -v "${need%:*}" >/dev/null || skip "${need%:*} is not installed: apt-get install ${need#*:}"
 done
 
-if [ -z "${ANTIPHON_BIN:-}" ]; then
+if [ -z "${TESTKIT_ANTIPHON:-}" ]; then
     (cd "$here" && cargo build --quiet --package antiphon-server --package two-nodes) || fail "cargo build"
-    ANTIPHON_BIN=${CARGO_TARGET_DIR:-$here/../../target}/debug/antiphon
+    TESTKIT_ANTIPHON=${CARGO_TARGET_DIR:-$here/../../target}/debug/antiphon
 fi
-bin=$ANTIPHON_BIN
+bin=$TESTKIT_ANTIPHON
 conversation=$(dirname "$bin")/two-nodes
 for file in "$bin" "$conversation"; do
     [ -x "$file" ] || skip "there is no $file: cargo build --package antiphon-server --package two-nodes"
@@ -123,7 +123,7 @@ done
 
 # Redis and PostgreSQL.
 
-redis=${ANTIPHON_TEST_REDIS_URL:-}
+redis=${TESTKIT_REDIS_URL:-}
 if [ -z "$redis" ]; then
     command -v redis-server >/dev/null || skip "redis-server is not installed: apt-get install redis-server"
     free_port
@@ -133,7 +133,7 @@ if [ -z "$redis" ]; then
     within "redis-server" redis_answers
 fi
 
-postgres=${ANTIPHON_TEST_POSTGRES_URL:-}
+postgres=${TESTKIT_POSTGRES_URL:-}
 if [ -z "$postgres" ]; then
     command -v postgres >/dev/null || skip "postgres is not installed: apt-get install postgresql"
     as=()

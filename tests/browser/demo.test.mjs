@@ -1,5 +1,5 @@
 // The demo page in a real Chromium, against the real program: what its buttons promise is what happens.
-// ANTIPHON_BIN names the program (else the debug build is taken), CHROMIUM the browser.
+// TESTKIT_ANTIPHON names the program (else the debug build is taken), CHROMIUM the browser.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const target = fileURLToPath(new URL('../../target/', import.meta.url));
-const program = process.env.ANTIPHON_BIN ?? `${target}debug/antiphon`;
+const program = process.env.TESTKIT_ANTIPHON ?? `${target}debug/antiphon`;
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -30,9 +30,7 @@ const complaints = [];
 
 /** Starts the demo and gives the URL that it prints. */
 function start() {
-  // The program reads every ANTIPHON_ variable as an option.
-  const { ANTIPHON_BIN, ...env } = process.env;
-  demo = spawn(program, ['demo', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  demo = spawn(program, ['demo', '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${program} printed no URL`)), DEADLINE);
     demo.on('error', reject);

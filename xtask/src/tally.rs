@@ -57,7 +57,7 @@ impl Tally {
         self.skipped += count("# skipped ").unwrap_or(0) + count("# todo ").unwrap_or(0);
     }
 
-    /// Counts one line of a script: `N passed, N failed, N skipped`, or Maven's sum.
+    /// Counts one line of a script: `N passed, N failed`, with or without `, N skipped`, or Maven's sum.
     pub fn script_line(&mut self, line: &str) {
         if let Some(closing) = closing_line(line) {
             self.add(&closing);
@@ -88,17 +88,17 @@ impl Tally {
     }
 }
 
-/// A line that is nothing but `N passed, N failed, N skipped`.
+/// A line that is nothing but `N passed, N failed, N skipped`, of which the last part may be missing.
 fn closing_line(line: &str) -> Option<Tally> {
-    let mut parts = line.trim().split(", ");
-    let mut count = |name: &str| parts.next()?.strip_suffix(name)?.parse().ok();
-    let tally = Tally {
-        passed: count(" passed")?,
-        failed: count(" failed")?,
-        skipped: count(" skipped")?,
-        ..Tally::default()
+    let count = |part: &str, name: &str| part.strip_suffix(name)?.parse().ok();
+    let parts: Vec<&str> = line.trim().split(", ").collect();
+    let (passed, failed, skipped) = match parts[..] {
+        [passed, failed] => (passed, failed, 0),
+        [passed, failed, skipped] => (passed, failed, count(skipped, " skipped")?),
+        _ => return None,
     };
-    parts.next().is_none().then_some(tally)
+    let (passed, failed) = (count(passed, " passed")?, count(failed, " failed")?);
+    Some(Tally { passed, failed, skipped, ..Tally::default() })
 }
 
 fn number_before(text: &str, name: &str) -> usize {
@@ -161,6 +161,21 @@ mod tests {
         tally.script_line("we have 7 passed, 0 failed, 1 skipped");
         assert_eq!(counts(&tally), (7, 0, 1));
         assert_eq!(tally.to_string(), "7 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_script_that_says_nothing_of_skipped_tests_is_counted_by_its_numbers() {
+        let mut tally = Tally::default();
+        tally.script_line("15 passed, 2 failed");
+        for line in [
+            "15 passed",
+            "15 passed, 2 failed, 1 skipped, 3 more",
+            "15 passed, some failed",
+            "passed, failed",
+        ] {
+            tally.script_line(line);
+        }
+        assert_eq!(counts(&tally), (15, 2, 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::tally::Tally;
 use crate::workspace::{cargo, target};
 use crate::{conformance, setup, stream};
-use antiphon_testkit::{Postgres, Redis, StartError};
+use antiphon_testkit::{Postgres, Redis, StartError, variables};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -97,12 +97,12 @@ impl Ground {
     fn prepare(root: &Path, complete: bool) -> Result<Self> {
         let redis = there(Redis::start())?;
         let postgres = there(Postgres::start())?;
-        let mut env = vec![("ANTIPHON_BIN", target(root).join("debug/antiphon").display().to_string())];
-        env.extend(redis.as_ref().map(|redis| ("ANTIPHON_TEST_REDIS_URL", redis.url())));
-        env.extend(postgres.as_ref().map(|postgres| ("ANTIPHON_TEST_POSTGRES_URL", postgres.url())));
-        env.extend(setup::browser().map(|file| ("ANTIPHON_TEST_CHROMIUM", file.display().to_string())));
+        let mut env = vec![(variables::ANTIPHON, target(root).join("debug/antiphon").display().to_string())];
+        env.extend(redis.as_ref().map(|redis| (variables::REDIS_URL, redis.url())));
+        env.extend(postgres.as_ref().map(|postgres| (variables::POSTGRES_URL, postgres.url())));
+        env.extend(setup::browser().map(|file| ("CHROMIUM", file.display().to_string())));
         if complete {
-            env.push(("ANTIPHON_TEST_REQUIRE", "1".into()));
+            env.push((variables::REQUIRE, "1".into()));
         }
         Ok(Self { _redis: redis, _postgres: postgres, env })
     }
@@ -158,12 +158,13 @@ fn scripts(root: &Path) -> Vec<PathBuf> {
     scripts
 }
 
-/// A script that counts its tests says so in lines that [`Tally::script_line`] knows; else it is one test.
+/// A script that counts its tests says so in lines that [`Tally::script_line`] knows; else it is one test. It is told
+/// to run its unit tests too, if it has some that it leaves out by itself.
 fn script_test(ground: &Ground, script: &Path, name: &str) -> Result<Tally> {
     println!("\n{name}");
     let mut tally = Tally::default();
     let mut command = Command::new("bash");
-    command.arg(script);
+    command.arg(script).arg("--with-unit");
     if let Some(folder) = script.parent() {
         command.current_dir(folder);
     }

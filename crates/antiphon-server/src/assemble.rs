@@ -15,6 +15,7 @@ use crate::{
     config::{Config, JwtParts},
     database,
     failure::Failure,
+    words,
 };
 
 /// A database that is open and ours to serve.
@@ -37,7 +38,7 @@ pub async fn open(config: &Config, limits: &Limits) -> Result<Opened, OpenError>
     let named = database::named(config).map_err(OpenError::Final)?;
     let of = |error: SqlError| match error {
         // A file does not come by waiting.
-        SqlError::Unavailable { .. } if !named.is_sqlite() => OpenError::NotThere(error.to_string()),
+        SqlError::Unavailable { .. } if !named.is_sqlite() => OpenError::NotThere(words::of_database(&error)),
         error => OpenError::Final(error.into()),
     };
     let claim = named.claim().map_err(of)?;

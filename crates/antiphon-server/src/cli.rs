@@ -1,13 +1,11 @@
 //! The command line. Options that are settings too are made from [`crate::config::options`], so that a flag, a
 //! variable and a key of the file can't drift apart.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, marker::PhantomData, path::PathBuf};
 
-use antiphon_core::Scope;
-use antiphon_protocol::{TenantId, UserId};
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser};
 
-use crate::config::{ConfigError, Environment, Kind, OptionInfo, Settings, Span, options};
+use crate::config::{ConfigError, Environment, Kind, OptionInfo, Settings, options};
 
 /// The realtime tier for a backend that runs as more than one instance.
 #[derive(Parser)]
@@ -19,14 +17,14 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Subcommand)]
+#[derive(clap::Subcommand)]
 pub enum Command {
     /// Run a node until SIGTERM or SIGINT.
-    Serve(Flags<true>),
+    Serve(Flags<Serve>),
     /// Show two nodes and four users on a page, on this machine alone.
-    Demo(DemoArgs),
+    Demo(Flags<Demo>),
     /// Bring a database to this version.
-    Migrate(Flags<false>),
+    Migrate(Flags<Plain>),
     /// Tokens for users.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -38,63 +36,23 @@ pub enum Command {
     Config(ConfigCommand),
 }
 
-/// Options of `demo`.
-#[derive(Args)]
-pub struct DemoArgs {
-    /// The port of the page on the loopback; 0 takes a free one.
-    #[arg(long, value_name = "PORT", env = "ANTIPHON_PORT", hide_env_values = true, default_value_t = 8080)]
-    pub port: u16,
-}
-
 /// What to do with tokens.
-#[derive(Subcommand)]
+#[derive(clap::Subcommand)]
 pub enum TokenCommand {
     /// Make a token for a user, and tenant and user where missing; print the token alone.
-    Issue(TokenIssueArgs),
-}
-
-/// Options of `token issue`.
-#[derive(Args)]
-pub struct TokenIssueArgs {
-    /// The tenant.
-    #[arg(long, value_name = "ID", env = "ANTIPHON_TENANT", hide_env_values = true)]
-    pub tenant: TenantId,
-    /// The user.
-    #[arg(long, value_name = "ID", env = "ANTIPHON_USER", hide_env_values = true)]
-    pub user: UserId,
-    /// How long the token is good.
-    #[arg(long, value_name = "DURATION", env = "ANTIPHON_TTL", hide_env_values = true, default_value = "1h")]
-    pub ttl: Span,
-    #[command(flatten)]
-    pub flags: Flags<false>,
+    #[command(override_usage = "antiphon token issue --tenant <ID> --user <ID> [OPTIONS]")]
+    Issue(Flags<TokenIssue>),
 }
 
 /// What to do with API keys.
-#[derive(Subcommand)]
+#[derive(clap::Subcommand)]
 pub enum KeyCommand {
     /// Make an API key; print the key alone.
-    Issue(KeyIssueArgs),
+    Issue(Flags<KeyIssue>),
     /// List the keys by id, with scopes and expiry; never the keys.
-    List(Flags<false>),
+    List(Flags<Plain>),
     /// Revoke a key.
     Revoke(KeyRevokeArgs),
-}
-
-/// Options of `key issue`.
-#[derive(Args)]
-pub struct KeyIssueArgs {
-    /// What it may do: publish, directory, metrics, admin. May be repeated; without it: all.
-    #[arg(long, value_name = "SCOPE", env = "ANTIPHON_SCOPE", hide_env_values = true)]
-    #[arg(value_parser = parse_scope, value_delimiter = ',')]
-    pub scope: Vec<Scope>,
-    /// The one tenant it is for; without it: all.
-    #[arg(long, value_name = "ID", env = "ANTIPHON_TENANT", hide_env_values = true)]
-    pub tenant: Option<TenantId>,
-    /// How long it is good; without it: until it is revoked.
-    #[arg(long, value_name = "DURATION", env = "ANTIPHON_TTL", hide_env_values = true)]
-    pub ttl: Option<Span>,
-    #[command(flatten)]
-    pub flags: Flags<false>,
 }
 
 /// Options of `key revoke`.
@@ -103,46 +61,75 @@ pub struct KeyRevokeArgs {
     /// The key's id, as `key list` shows it.
     pub id: String,
     #[command(flatten)]
-    pub flags: Flags<false>,
+    pub flags: Flags<Plain>,
 }
 
 /// How to look at the configuration.
-#[derive(Subcommand)]
+#[derive(clap::Subcommand)]
 pub enum ConfigCommand {
     /// Say whether `serve` would take it.
-    Check(Flags<true>),
+    Check(Flags<Serve>),
     /// Print every value and where it comes from, without secrets.
-    Show(Flags<true>),
+    Show(Flags<Serve>),
     /// Print the JSON Schema of the configuration file.
-    Schema(Flags<false>),
+    Schema(Flags<Plain>),
 }
 
-fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| "expected publish, directory, metrics or admin".to_owned())
+/// A subcommand, by which its flags are chosen.
+pub trait Subcommand {
+    /// Its name.
+    const NAME: &'static str;
 }
 
-/// The flags that are settings: all of them, or those that every subcommand takes.
-#[derive(Debug, Default)]
-pub struct Flags<const ALL: bool> {
+macro_rules! subcommands {
+    ($($(#[$doc:meta])* $name:ident: $text:literal,)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+        impl Subcommand for $name {
+            const NAME: &'static str = $text;
+        }
+    )*};
+}
+
+subcommands! {
+    /// `serve`, and what looks at its configuration.
+    Serve: "serve",
+    /// `demo`.
+    Demo: "demo",
+    /// `token issue`.
+    TokenIssue: "token issue",
+    /// `key issue`.
+    KeyIssue: "key issue",
+    /// One that has no options of its own.
+    Plain: "",
+}
+
+/// The flags of a subcommand that are settings.
+#[derive(Debug)]
+pub struct Flags<Of> {
     given: BTreeMap<String, Vec<String>>,
     file: Option<PathBuf>,
+    of: PhantomData<Of>,
 }
 
-impl<const ALL: bool> Flags<ALL> {
+impl<Of: Subcommand> Flags<Of> {
     /// The configuration that these flags, the environment and the file make.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         Settings::load(&self.given, self.file.as_deref(), &Environment::of_process())
     }
 
     fn options() -> impl Iterator<Item = (&'static OptionInfo, &'static str)> {
-        options()
-            .iter()
-            .filter(|option| ALL || option.key == "database")
-            .filter_map(|option| Some((option, option.flag.as_deref()?)))
+        let is_taken = |option: &&OptionInfo| match Of::NAME {
+            "serve" => option.of.is_empty(),
+            "demo" => option.is_of("demo"),
+            name => option.key == "database" || option.is_of(name),
+        };
+        options().iter().filter(is_taken).filter_map(|option| Some((option, option.flag.as_deref()?)))
     }
 }
 
-impl<const ALL: bool> Args for Flags<ALL> {
+impl<Of: Subcommand> Args for Flags<Of> {
     fn augment_args(command: clap::Command) -> clap::Command {
         let config = Arg::new("config")
             .long("config")
@@ -162,7 +149,8 @@ fn argument(option: &'static OptionInfo, flag: &'static str) -> Arg {
     let default = option.default.as_ref().map(|value| format!(" [default: {value}]")).unwrap_or_default();
     let env = option.env.as_ref().map(|name| format!(" [env: {name}]")).unwrap_or_default();
     let doc = option.doc.trim_end_matches('.');
-    let arg = Arg::new(flag).long(flag).help(format!("{doc}{default}{env}"));
+    let repeated = if option.kind == Kind::List { "; may be repeated" } else { "" };
+    let arg = Arg::new(flag).long(flag).help(format!("{doc}{repeated}{default}{env}"));
     match option.kind {
         Kind::Switch => arg
             .num_args(0..=1)
@@ -171,17 +159,23 @@ fn argument(option: &'static OptionInfo, flag: &'static str) -> Arg {
             .value_name("BOOL")
             .action(ArgAction::Set),
         Kind::List => arg.value_name(option.value_name.as_str()).action(ArgAction::Append),
+        // What begins with a stroke may be a negative number: refused in words of its own.
+        Kind::Number => arg.value_name(option.value_name.as_str()).allow_negative_numbers(true),
         _ => arg.value_name(option.value_name.as_str()).action(ArgAction::Set),
     }
 }
 
-impl<const ALL: bool> FromArgMatches for Flags<ALL> {
+impl<Of: Subcommand> FromArgMatches for Flags<Of> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = Self::options().filter_map(|(option, flag)| {
             let values = matches.get_many::<String>(flag)?;
             Some((option.key.clone(), values.cloned().collect()))
         });
-        Ok(Self { given: given.collect(), file: matches.get_one::<PathBuf>("config").cloned() })
+        Ok(Self {
+            given: given.collect(),
+            file: matches.get_one::<PathBuf>("config").cloned(),
+            of: PhantomData,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -200,16 +194,45 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test]
-    fn every_flag_of_serve_says_its_variable_and_its_default() {
+    /// The help of a subcommand, as one line.
+    fn help(path: &[&str]) -> String {
         let mut command = Cli::command();
-        let serve = command.find_subcommand_mut("serve").unwrap();
-        let help = serve.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        for (option, flag) in Flags::<true>::options() {
-            assert!(help.contains(&format!("--{flag}")), "{flag}");
-            assert!(help.contains(&format!("[env: {}]", option.env.as_ref().unwrap())), "{flag}");
+        let found =
+            path.iter().fold(&mut command, |command, name| command.find_subcommand_mut(name).unwrap());
+        found.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn says_all<Of: Subcommand>(path: &[&str]) {
+        let help = help(path);
+        for (option, flag) in Flags::<Of>::options() {
+            assert!(help.contains(&format!("--{flag}")), "{path:?} {flag}");
+            assert!(help.contains(&format!("[env: {}]", option.env.as_ref().unwrap())), "{path:?} {flag}");
             if let Some(default) = &option.default {
-                assert!(help.contains(&format!("[default: {default}]")), "{flag}");
+                assert!(help.contains(&format!("[default: {default}]")), "{path:?} {flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_says_its_variable_and_its_default() {
+        says_all::<Serve>(&["serve"]);
+        says_all::<Demo>(&["demo"]);
+        says_all::<TokenIssue>(&["token", "issue"]);
+        says_all::<KeyIssue>(&["key", "issue"]);
+        says_all::<Plain>(&["migrate"]);
+    }
+
+    #[test]
+    fn every_option_is_a_flag_of_what_it_is_for_and_of_nothing_else() {
+        let all = [("serve", help(&["serve"])), ("demo", help(&["demo"])), ("migrate", help(&["migrate"]))];
+        let issues =
+            ["token issue", "key issue"].map(|name| (name, help(&name.split(' ').collect::<Vec<_>>())));
+        for option in options().iter().filter(|option| option.key != "database") {
+            let Some(flag) = &option.flag else { continue };
+            for (name, help) in all.iter().chain(&issues) {
+                let is_for = option.is_of(name) || (*name == "serve" && option.of.is_empty());
+                let is_there = [" <", "[=<"].iter().any(|end| help.contains(&format!("--{flag}{end}")));
+                assert_eq!(is_there, is_for, "{name} --{flag}");
             }
         }
     }

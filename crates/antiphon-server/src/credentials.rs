@@ -1,20 +1,25 @@
 //! `migrate`, `token issue`, `key issue`, `key list` and `key revoke`: they use the database beside a node.
 
+use std::time::Duration;
+
 use antiphon_auth::{KeyRing, issue};
 use antiphon_core::{ApiKey, Scope};
 use antiphon_protocol::now_ms;
 use antiphon_sql::Engines;
 
 use crate::{
-    cli::{Flags, KeyCommand, KeyIssueArgs, TokenIssueArgs},
-    config::Config,
+    cli::{Flags, KeyCommand, KeyIssue, Subcommand, TokenIssue},
+    config::{Config, ConfigError},
     database,
     failure::Failure,
     output,
 };
 
+/// How long a token is good if nothing is said.
+const TOKEN_TTL: Duration = Duration::from_secs(3600);
+
 /// Brings the database to this version.
-pub async fn migrate(flags: &Flags<false>) -> Result<(), Failure> {
+pub async fn migrate(flags: &Flags<impl Subcommand>) -> Result<(), Failure> {
     let config = read(flags)?;
     let database = database::named(&config)?;
     let changed = database.migrate(&database::patience(&config.limits())).await?;
@@ -22,22 +27,34 @@ pub async fn migrate(flags: &Flags<false>) -> Result<(), Failure> {
 }
 
 /// Makes a token and prints it alone.
-pub async fn issue_token(args: &TokenIssueArgs) -> Result<(), Failure> {
-    let engines = open(&args.flags).await?;
-    let issued = issue(&*engines.tokens, &args.tenant, &args.user, Some(args.ttl.0)).await;
+pub async fn issue_token(flags: &Flags<TokenIssue>) -> Result<(), Failure> {
+    let config = read(flags)?;
+    let tenant = config.tenant.as_ref().ok_or_else(|| missing("tenant"))?;
+    let user = config.user.as_ref().ok_or_else(|| missing("user"))?;
+    let ttl = config.ttl.map_or(TOKEN_TTL, |ttl| ttl.0);
+    let engines = open(&config).await?;
+    let issued = issue(&*engines.tokens, tenant, user, Some(ttl)).await;
     output::print(&issued.map_err(Failure::running)?.0)
+}
+
+fn missing(option: &str) -> ConfigError {
+    let variable = option.to_ascii_uppercase();
+    ConfigError::check(format!(
+        "`{option}` is missing: give --{option}, or ANTIPHON_{variable}, or `{option}` in the configuration file"
+    ))
 }
 
 /// Does what was asked for with API keys.
 pub async fn key(command: &KeyCommand) -> Result<(), Failure> {
     match command {
-        KeyCommand::Issue(args) => issue_key(args).await,
+        KeyCommand::Issue(flags) => issue_key(flags).await,
         KeyCommand::List(flags) => {
-            let keys = KeyRing::new(open(flags).await?.keys).list().await.map_err(Failure::running)?;
+            let keys =
+                KeyRing::new(open(&read(flags)?).await?.keys).list().await.map_err(Failure::running)?;
             output::print(table(&keys, now_ms()).trim_end())
         }
         KeyCommand::Revoke(args) => {
-            let ring = KeyRing::new(open(&args.flags).await?.keys);
+            let ring = KeyRing::new(open(&read(&args.flags)?).await?.keys);
             match ring.revoke(&args.id).await.map_err(Failure::running)? {
                 true => output::print(&format!("{} is revoked", args.id)),
                 false => Err(Failure::Running(format!("there is no key with the id {}", args.id))),
@@ -46,21 +63,21 @@ pub async fn key(command: &KeyCommand) -> Result<(), Failure> {
     }
 }
 
-async fn issue_key(args: &KeyIssueArgs) -> Result<(), Failure> {
-    let ring = KeyRing::new(open(&args.flags).await?.keys);
-    let issued = ring.issue(&args.scope, args.tenant.clone(), args.ttl.map(|ttl| ttl.0)).await;
+async fn issue_key(flags: &Flags<KeyIssue>) -> Result<(), Failure> {
+    let config = read(flags)?;
+    let ring = KeyRing::new(open(&config).await?.keys);
+    let issued = ring.issue(&config.scope, config.tenant, config.ttl.map(|ttl| ttl.0)).await;
     output::print(&issued.map_err(Failure::running)?.0)
 }
 
-fn read(flags: &Flags<false>) -> Result<Config, Failure> {
+fn read(flags: &Flags<impl Subcommand>) -> Result<Config, Failure> {
     let settings = flags.settings()?;
     output::warn(&settings.warnings);
     Ok(settings.config)
 }
 
-async fn open(flags: &Flags<false>) -> Result<Engines, Failure> {
-    let config = read(flags)?;
-    Ok(database::named(&config)?.open(database::patience(&config.limits())).await?)
+async fn open(config: &Config) -> Result<Engines, Failure> {
+    Ok(database::named(config)?.open(database::patience(&config.limits())).await?)
 }
 
 /// The keys in columns; what a key itself is, is not known here.

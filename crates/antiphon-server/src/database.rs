@@ -3,13 +3,13 @@
 use antiphon_core::Limits;
 use antiphon_sql::{Database, OpenOptions, SqlError};
 
-use crate::{config::Config, failure::Failure};
+use crate::{config::Config, failure::Failure, words};
 
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Self {
         match error {
-            SqlError::Url(_) => Self::Usage(error.to_string()),
-            _ => Self::running(error),
+            SqlError::Url(_) => Self::Usage(words::of_database(&error)),
+            _ => Self::Running(words::of_database(&error)),
         }
     }
 }

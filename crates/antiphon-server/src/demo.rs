@@ -9,16 +9,23 @@ use std::sync::Arc;
 
 use antiphon_core::Tasks;
 
-use crate::{cli::DemoArgs, failure::Failure, listen, output, signals::Signals};
+use crate::{
+    cli::{Demo, Flags},
+    failure::Failure,
+    listen, output,
+    signals::Signals,
+};
 
 use stage::Stage;
 
 /// Runs the demo until it is told to end.
-pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub fn run(flags: &Flags<Demo>) -> Result<(), Failure> {
+    let settings = flags.settings()?;
+    output::warn(&settings.warnings);
     crate::files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::running)?;
-    let outcome = runtime.block_on(play(args.port));
+    let outcome = runtime.block_on(play(settings.config.port));
     runtime.shutdown_background();
     outcome
 }

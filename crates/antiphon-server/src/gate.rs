@@ -1,4 +1,5 @@
 //! What answers while there is no node yet: alive, not ready, and why. Once there is one, its router does.
+//! Either way a 503 says when to come back.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -7,7 +8,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -39,10 +40,15 @@ impl Gate {
 
 async fn pass(State(gate): State<Gate>, request: Request<Body>) -> Response {
     let router = Router::clone(&gate.0.load());
-    match router.oneshot(request).await {
+    let mut response = match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never as Infallible {},
+    };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let soon = || HeaderValue::from_static(RETRY_AFTER_SECONDS);
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert_with(soon);
     }
+    response
 }
 
 fn waiting(reason: &str) -> Router {
@@ -84,5 +90,28 @@ mod tests {
         gate.open(Router::new().route("/health/ready", any(|| async { "ready" })));
         assert_eq!(status(&router, "/health/ready").await, 200);
         assert_eq!(status(&router, "/ws").await, 404);
+    }
+
+    #[tokio::test]
+    async fn every_503_says_when_to_come_back_and_a_longer_time_is_left_as_it_is() {
+        let gate = Gate::closed("the database is away");
+        let router = gate.router();
+        let said = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(said("/health/ready").await.as_deref(), Some("1"));
+        let full = || async { (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "9")]) };
+        let away = || async { StatusCode::SERVICE_UNAVAILABLE };
+        gate.open(
+            Router::new()
+                .route("/full", any(full))
+                .route("/away", any(away))
+                .route("/good", any(|| async {})),
+        );
+        assert_eq!(said("/full").await.as_deref(), Some("9"));
+        assert_eq!(said("/away").await.as_deref(), Some("1"));
+        assert_eq!(said("/good").await, None);
     }
 }

@@ -13,7 +13,7 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
         ConfigCommand::Check(flags) => check(&flags.settings()?),
         ConfigCommand::Show(flags) => {
             let settings = flags.settings()?;
-            output::warn(&settings.warnings);
+            output::warn(&settings.warnings_for_serve());
             output::print(config::show(&settings).trim_end())
         }
         ConfigCommand::Schema(_) => {
@@ -24,9 +24,12 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 }
 
 fn check(settings: &Settings) -> Result<(), Failure> {
-    output::warn(&settings.warnings);
+    output::warn(&settings.warnings_for_serve());
     settings.config.check()?;
     settings.config.jwt.parts()?;
-    tls::acceptor(&settings.config)?;
+    tls::Certificate::read(&settings.config)?;
+    if let Some(file) = &settings.config.redis_ca {
+        tls::check_certificates("redis_ca", file)?;
+    }
     output::print("the configuration is good")
 }

@@ -31,11 +31,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::slots::{Full, Slot, Slots};
+use crate::{
+    slots::{Full, Slot, Slots},
+    words,
+};
 
 const BACKLOG: i32 = 4096;
-/// The smallest buffer that hyper takes.
-const HEAD_BYTES_MIN: usize = 8 * 1024;
 /// How long a connection may stay open between two requests, as most proxies have it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// After an accept that failed for want of file descriptors.
@@ -51,14 +52,7 @@ pub struct ListenError {
 
 /// Listens.
 pub fn bind(address: &str) -> Result<TcpListener, ListenError> {
-    let fail = |error: &io::Error| ListenError {
-        address: address.to_owned(),
-        why: if error.kind() == io::ErrorKind::AddrInUse {
-            "the port is in use; another program listens there, maybe another antiphon".into()
-        } else {
-            error.to_string()
-        },
-    };
+    let fail = |error: &io::Error| ListenError { address: address.to_owned(), why: words::of_address(error) };
     let mut last = io::Error::other("the name has no address");
     for candidate in address.to_socket_addrs().map_err(|error| fail(&error))? {
         match bind_one(candidate) {
@@ -99,7 +93,7 @@ impl Door {
     /// To this router.
     pub fn new(router: Router, tls: Option<TlsAcceptor>, slots: Slots, limits: &Limits) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
-        let head_bytes = limits.head_bytes.max(HEAD_BYTES_MIN);
+        let head_bytes = limits.head_bytes;
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(KEEP_ALIVE)

@@ -21,6 +21,7 @@ mod slots;
 mod systemd;
 mod telemetry;
 mod tls;
+mod words;
 
 use std::{io::Write, process::ExitCode};
 

@@ -1,6 +1,6 @@
 //! `serve`: a node behind its door, from the first attempt at the database to the end of the drain.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use antiphon_core::{Limits, Tasks};
 use tokio::{net::TcpListener, time::sleep};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assemble::{self, OpenError, Opened, Running},
-    cli::Flags,
+    cli::{Flags, Serve},
     config::{Config, JwtParts},
     failure::Failure,
     files,
@@ -17,7 +17,8 @@ use crate::{
     output,
     signals::Signals,
     slots::Slots,
-    systemd, telemetry, tls,
+    systemd, telemetry,
+    tls::Certificate,
 };
 
 /// Between two attempts at a database that is not there.
@@ -26,14 +27,15 @@ const RETRY: Duration = Duration::from_secs(1);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to end.
-pub fn run(flags: &Flags<true>) -> Result<(), Failure> {
+pub fn run(flags: &Flags<Serve>) -> Result<(), Failure> {
     let settings = flags.settings()?;
+    let warnings = settings.warnings_for_serve();
     let config = settings.config;
     config.check()?;
     telemetry::start(&config)?;
-    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let jwt = config.jwt.parts()?;
-    let tls = tls::acceptor(&config)?;
+    let tls = Certificate::read(&config)?;
     let limits = bounded(&config, files::raise(), tls.is_some());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::running)?;
@@ -60,7 +62,7 @@ async fn serve(
     config: Config,
     limits: Limits,
     jwt: Option<JwtParts>,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::running)?;
     let listener = listen::bind(config.listen.as_str())?;
@@ -69,7 +71,7 @@ async fn serve(
         opened = attempt(&config, &limits) => opened?,
         _ = signals.next() => return Ok(()),
     };
-    let doors = Doors::new(&config, &limits, tls);
+    let doors = Doors::new(&config, &limits, tls)?;
     let mut jwt = jwt;
     let mut running = match opened.take() {
         Some(opened) => Some(doors.open_to(assemble::start(&config, limits.clone(), opened, jwt.take())?)),
@@ -85,7 +87,7 @@ async fn serve(
         running = Some(doors.open_to(assemble::start(&config, limits, opened, jwt)?));
     }
     let signal = signals.next().await;
-    tracing::info!(signal, "draining; a second signal ends at once");
+    tracing::info!(%signal, "draining; a second signal ends at once");
     systemd::stopping();
     tokio::select! {
         () = drain(&config, running, &doors) => {
@@ -102,7 +104,7 @@ async fn attempt(config: &Config, limits: &Limits) -> Result<Option<Opened>, Fai
         Ok(opened) => Ok(Some(opened)),
         Err(OpenError::Final(failure)) => Err(failure),
         Err(OpenError::NotThere(error)) => {
-            tracing::error!(database = %config.database, error, "not ready: the database is not there; it is tried again");
+            tracing::error!("not ready, and tried again each second: {error}");
             Ok(None)
         }
     }
@@ -117,17 +119,17 @@ async fn until_open(config: &Config, limits: &Limits) -> Result<Opened, Failure>
                 return Ok(opened);
             }
             Err(OpenError::Final(failure)) => return Err(failure),
-            Err(OpenError::NotThere(error)) => tracing::debug!(error, "the database is still not there"),
+            Err(OpenError::NotThere(error)) => tracing::debug!(%error, "the database is still not there"),
         }
     }
 }
 
-/// Not ready, then not accepting, then without clients, then gone.
+/// Not ready, then without clients, then not listening, then gone. Whoever asks how it is gets an answer until the
+/// last client has left.
 async fn drain(config: &Config, running: Option<Running>, doors: &Doors) {
     let Some(running) = running else { return };
     running.doors.node().begin_drain();
     sleep(config.drain_delay.0).await;
-    doors.stop.cancel();
     let (reactor, window) = (running.doors.reactor().clone(), config.drain.0);
     let (done, drained) = tokio::sync::oneshot::channel();
     doors.tasks.spawn(async move {
@@ -150,28 +152,30 @@ struct Doors {
     operations_gate: Gate,
     is_tls: bool,
     tasks: Tasks,
-    /// Cancelled: no new connections at the public door.
+    /// Cancelled: no new connections.
     stop: CancellationToken,
-    /// Cancelled: none for operations either.
-    stop_operations: CancellationToken,
 }
 
 impl Doors {
-    fn new(config: &Config, limits: &Limits, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    fn new(config: &Config, limits: &Limits, tls: Option<Arc<Certificate>>) -> Result<Self, Failure> {
         let (public_gate, operations_gate) = (Gate::closed(NO_DATABASE), Gate::closed(NO_DATABASE));
         let slots =
             || Slots::new(limits.half_open, limits.half_open_per_address, config.trusted_proxy.clone());
-        let is_tls = tls.is_some();
-        Self {
-            public: Door::new(public_gate.router(), tls, slots(), limits),
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let acceptor = tls.as_ref().map(Certificate::acceptor).transpose()?;
+        let is_tls = acceptor.is_some();
+        if let Some(certificate) = tls {
+            tasks.spawn_until_end(certificate.keep_fresh().map_err(Failure::running)?);
+        }
+        Ok(Self {
+            public: Door::new(public_gate.router(), acceptor, slots(), limits),
             operations: Door::new(operations_gate.router(), None, slots(), limits),
             public_gate,
             operations_gate,
             is_tls,
-            tasks: Tasks::new(tokio::runtime::Handle::current()),
+            tasks,
             stop: CancellationToken::new(),
-            stop_operations: CancellationToken::new(),
-        }
+        })
     }
 
     fn open_to(&self, running: Running) -> Running {
@@ -185,9 +189,7 @@ impl Doors {
         let address = listener.local_addr()?;
         if let Some(admin) = admin {
             tracing::info!("health and metrics on http://{}", admin.local_addr()?);
-            let accepting =
-                self.operations.clone().accept(admin, self.tasks.clone(), self.stop_operations.clone());
-            self.tasks.spawn(accepting);
+            self.tasks.spawn(self.operations.clone().accept(admin, self.tasks.clone(), self.stop.clone()));
         }
         self.tasks.spawn(self.public.clone().accept(listener, self.tasks.clone(), self.stop.clone()));
         // On standard output, for whoever asked for port 0.
@@ -195,9 +197,9 @@ impl Doors {
             .map_err(|failure| std::io::Error::other(failure.to_string()))
     }
 
-    /// Lets requests that are being answered end.
+    /// Stops listening, and lets requests that are being answered end.
     async fn close(&self) {
-        self.stop_operations.cancel();
+        self.stop.cancel();
         self.public.end();
         self.operations.end();
         self.tasks.end(LAST_ANSWERS).await;

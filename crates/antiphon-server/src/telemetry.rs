@@ -9,7 +9,7 @@ use crate::config::{Config, ConfigError, LogFormat};
 
 /// Starts the log of this process.
 pub fn start(config: &Config) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.log_level)
+    let filter = EnvFilter::try_new(config.log_level.as_str())
         .map_err(|error| ConfigError::check(format!("`log_level`: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Escaped).with_ansi(false);
     let started = match config.log {
@@ -20,7 +20,7 @@ pub fn start(config: &Config) -> Result<(), ConfigError> {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         // The message may hold what a client said; only its place is sure not to.
-        tracing::error!(place, "a panic");
+        tracing::error!(%place, "a panic");
     }));
     Ok(())
 }

@@ -81,6 +81,19 @@ fn an_unknown_variable_is_a_warning_alone() {
 }
 
 #[test]
+fn options_of_other_subcommands_may_stand_beside_those_of_serve_and_a_port_is_worth_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "tenant = 'acme'\nttl = '5m'\nscope = 'publish'\n").unwrap();
+    let check = || antiphon(&["config", "check"]).arg("--config").arg(&file);
+    let finished = check().run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let finished = check().env("ANTIPHON_PORT", "9000").run();
+    assert_eq!(finished.code, 0);
+    assert!(finished.stderr.contains("ANTIPHON_PORT: `port` is the demo's alone"), "{}", finished.stderr);
+}
+
+#[test]
 fn what_can_not_be_is_refused_with_status_2() {
     for args in [
         &["--database", "sqlite:./a.db", "--redis", "redis://h"][..],
@@ -106,6 +119,26 @@ fn what_can_not_be_is_refused_with_status_2() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_blamed_on_its_source_with_those_that_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "log_level = 'bogus'\n").unwrap();
+    let check = || antiphon(&["config", "check"]);
+    let serve = || antiphon(&["serve", "--listen", "127.0.0.1:0"]);
+    for (finished, source) in [
+        (check().args(&["--log-level", "bogus"]).run(), "--log-level: "),
+        (serve().args(&["--log-level", "bogus"]).run(), "--log-level: "),
+        (check().env("ANTIPHON_LOG_LEVEL", "info,redis=loud").run(), "ANTIPHON_LOG_LEVEL: "),
+        (check().arg("--config").arg(&file).run(), "antiphon.toml: "),
+    ] {
+        assert_eq!(finished.code, 2, "{source}{}", finished.stderr);
+        let words =
+            finished.stderr.contains(source) && finished.stderr.contains("`error`, `warn`, `info`, `debug`");
+        assert!(words, "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("antiphon.toml");
@@ -117,6 +150,7 @@ fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
         ("[jwt]\npublic_key = '/nowhere.pem'", "/nowhere.pem"),
         ("[limits]\nring_entries = 0", "ring_entries"),
         ("[limits]\nlease_ttl = '1s'", "lease_ttl"),
+        ("[limits]\nhead_bytes = 4096", "at least 8192"),
         ("rate_limit = '5'", "rate_limit"),
         ("listen = ", "antiphon.toml:1"),
     ] {
@@ -190,7 +224,15 @@ fn the_schema_is_one_that_names_every_key() {
 }
 
 #[test]
-fn the_page_on_configuration_names_every_option_with_its_default() {
+fn the_unit_of_systemd_sets_no_variable_so_that_the_file_is_what_counts() {
+    let unit =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.service")).unwrap();
+    let variables: Vec<&str> = unit.lines().filter(|line| line.starts_with("Environment")).collect();
+    assert_eq!(variables, [""; 0]);
+}
+
+#[test]
+fn the_page_on_configuration_names_every_option_with_its_default_and_in_the_words_of_help() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/configuration.md");
     let page = fs::read_to_string(page).unwrap();
     let schema: serde_json::Value =
@@ -211,6 +253,8 @@ fn the_page_on_configuration_names_every_option_with_its_default() {
                 other => other.to_string(),
             };
             assert!(row.contains(&default), "the row of {key} lacks its default {default}: {row}");
+            let doc = property["description"].as_str().unwrap().replace('\n', " ");
+            assert!(key == "topics" || row.contains(&doc), "the row of {key} does not say {doc:?}: {row}");
         }
     }
 }

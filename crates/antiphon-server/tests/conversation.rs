@@ -7,9 +7,12 @@ use std::{io::Read, time::Duration};
 use antiphon_client::{Client, Content, Draft, Event, Raw};
 use serde_json::json;
 use support::{
-    node::{Node, eventually},
+    node::{Node, eventually, exchange},
     tls::Certificate,
 };
+
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_told_to_leave_before_it_is_closed_with_1012_at_the_end_of_a_drain() {
@@ -22,6 +25,38 @@ async fn a_client_is_told_to_leave_before_it_is_closed_with_1012_at_the_end_of_a
     assert_eq!(client.frame_of("MESSAGE").await.unwrap()["text"], "hello");
     node.signal("TERM");
     client.frame_of("RECONNECT").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().1, Some(1012));
+    assert_eq!(node.end().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_drain_delay_answers_new_connections_until_its_last_client_has_left() {
+    let node = Node::serve(&["--drain", "3s", "--admin-listen", "127.0.0.1:0"]);
+    let line = node.logged("health and metrics on");
+    let admin: std::net::SocketAddr = line.rsplit_once("//").unwrap().1.parse().unwrap();
+    let key = node.key("metrics");
+    let mut client = Raw::connect(&node.ws()).await.unwrap();
+    client.send_json(&json!({"type": "SUBSCRIBE", "token": node.token()})).await.unwrap();
+    client.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
+    node.signal("TERM");
+    node.logged("draining");
+    eventually("not ready", || node.status("/health/ready") == Some(503));
+    client.frame_of("RECONNECT").await.unwrap();
+
+    let ready = node.get("/health/ready").to_lowercase();
+    assert!(ready.starts_with("http/1.1 503") && ready.contains("\r\nretry-after: "), "{ready}");
+    assert_eq!(node.status("/health/live"), Some(200));
+    let ask = format!(
+        "GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
+    );
+    let metrics = exchange(node.connect(), &ask);
+    assert!(metrics.starts_with("HTTP/1.1 200") && metrics.contains("# EOF"), "{metrics}");
+    let ask = "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let metrics = exchange(std::net::TcpStream::connect(admin).unwrap(), ask);
+    assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
+    let refused = exchange(node.connect(), UPGRADE).to_lowercase();
+    assert!(refused.starts_with("http/1.1 503") && refused.contains("\r\nretry-after: "), "{refused}");
+
     assert_eq!(client.closed().await.unwrap().1, Some(1012));
     assert_eq!(node.end().0, 0);
 }
@@ -69,14 +104,11 @@ async fn a_jwt_is_taken_where_its_key_is_configured_and_not_elsewhere() {
 async fn one_connection_too_many_is_answered_with_503_and_when_to_come_back() {
     let node = Node::serve(&["--max-connections", "1"]);
     let _first = Raw::connect(&node.ws()).await.unwrap();
-    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                   sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-    let request = format!("GET /ws HTTP/1.1\r\nhost: a\r\n{upgrade}\r\n");
     eventually("full", || {
         let socket = node.connect();
         let mut answer = [0; 512];
         let mut socket_ref = &socket;
-        std::io::Write::write_all(&mut socket_ref, request.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut socket_ref, UPGRADE.as_bytes()).unwrap();
         let read = std::io::Read::read(&mut socket_ref, &mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
         answer.starts_with("http/1.1 503") && answer.contains("retry-after: ")

@@ -74,16 +74,65 @@ fn what_can_not_be_issued_is_a_wrong_command_line() {
 }
 
 #[test]
-fn options_of_an_issue_may_come_from_the_environment() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_lifetime_that_is_none_or_longer_than_any_is_refused_with_the_bound() {
+    let file = new_file();
+    for issue in [&["token", "issue", "--tenant", "acme", "--user", "ann"][..], &["key", "issue"]] {
+        for (ttl, words) in
+            [("0s", "more than `0s`"), ("0", "more than `0s`"), ("999999999d", "at most `366000d`")]
+        {
+            let finished = file.run(&[issue, &["--ttl", ttl]].concat());
+            assert_eq!((finished.code, finished.stdout.as_str()), (2, ""), "{issue:?} {ttl}");
+            assert!(finished.stderr.contains(words), "{}", finished.stderr);
+        }
+    }
+    assert_eq!(file.good(&["key", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn each_option_of_an_issue_may_come_from_a_variable_a_file_that_one_names_or_the_configuration_file() {
+    let folder = support::folder();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
     let database = format!("sqlite:{}", folder.path().join("a.db").display());
-    let finished = antiphon(&["token", "issue"])
+    let user = write("user", "ann\n");
+    let config =
+        write("antiphon.toml", "ttl = '30d'\nscope = ['publish', 'metrics']\ntenant = 'of the file'\n");
+    let token = antiphon(&["token", "issue"])
         .env("ANTIPHON_TENANT", "acme")
-        .env("ANTIPHON_USER", "ann")
-        .env("ANTIPHON_DATABASE", database)
+        .env("ANTIPHON_USER_FILE", user)
+        .env("ANTIPHON_DATABASE", &database)
         .run();
-    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
-    assert!(finished.stdout.starts_with("ant_"));
+    assert_eq!((token.code, token.stderr.as_str()), (0, ""));
+    assert!(token.stdout.starts_with("ant_"));
+
+    let with_config =
+        |args: &[&str]| antiphon(args).env("ANTIPHON_DATABASE", &database).env("ANTIPHON_CONFIG", &config);
+    let refused = with_config(&["key", "issue"]).run();
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("antiphon.toml: `tenant`: a tenant's id may"), "{}", refused.stderr);
+    write("antiphon.toml", "ttl = '30d'\nscope = ['publish', 'metrics']\ntenant = 'acme'\n");
+    assert_eq!(with_config(&["key", "issue"]).run().code, 0);
+    assert_eq!(
+        with_config(&["key", "issue", "--tenant", "flag"]).env("ANTIPHON_SCOPE", "admin").run().code,
+        0
+    );
+    let list = with_config(&["key", "list"]).run().stdout;
+    let rows: Vec<Vec<&str>> = list.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!((&rows[0][1..3], &rows[1][1..3]), (&["publish,metrics", "acme"][..], &["admin", "flag"][..]));
+    assert!(rows[0][3].starts_with("20"), "{list}");
+}
+
+#[test]
+fn a_token_for_nobody_is_refused_with_each_way_to_say_for_whom() {
+    let file = new_file();
+    let finished = file.run(&["token", "issue", "--tenant", "acme"]);
+    assert_eq!(finished.code, 2);
+    assert_eq!(
+        finished.stderr,
+        "error: `user` is missing: give --user, or ANTIPHON_USER, or `user` in the configuration file\n"
+    );
 }
 
 #[test]

@@ -82,10 +82,30 @@ fn tls_is_spoken_where_a_certificate_is_configured_and_nothing_else() {
     let certificate = Certificate::new();
     let node = Node::serve(&certificate.flags());
     assert_eq!(node.first_line, format!("listening on https://{}\n", node.address));
-    let name = "localhost".try_into().unwrap();
-    let session = rustls::ClientConnection::new(certificate.client(), name).unwrap();
-    let stream = rustls::StreamOwned::new(session, node.connect());
-    let answer = exchange(stream, "GET /health/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let answer = through_tls(&node, &certificate);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(!node.get("/health/live").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_renewed_certificate_is_in_use_after_sighup_without_a_restart() {
+    let mut certificate = Certificate::new();
+    let node = Node::serve(&certificate.flags());
+    assert!(through_tls(&node, &certificate).starts_with("HTTP/1.1 200"));
+    certificate.renew();
+    // Its client trusts the new certificate alone.
+    assert_eq!(through_tls(&node, &certificate), "");
+    node.signal("HUP");
+    node.logged("the new certificate is in use");
+    assert!(through_tls(&node, &certificate).starts_with("HTTP/1.1 200"));
+    node.signal("HUP");
+    node.logged("the certificate is still the same");
+}
+
+/// The answer to a GET of the readiness; empty if there is no TLS with this certificate.
+fn through_tls(node: &Node, certificate: &Certificate) -> String {
+    let name = "localhost".try_into().expect("it is a name");
+    let session = rustls::ClientConnection::new(certificate.client(), name).expect("it has a provider");
+    let stream = rustls::StreamOwned::new(session, node.connect());
+    exchange(stream, "GET /health/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
 }

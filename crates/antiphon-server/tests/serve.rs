@@ -21,12 +21,12 @@ fn port_0_prints_the_real_address_and_a_signal_ends_with_status_0() {
 }
 
 #[test]
-fn a_draining_node_is_not_ready_but_accepts_until_its_delay_is_over() {
+fn a_node_in_its_drain_delay_is_not_ready_but_answers() {
     let node = Node::serve(&["--drain-delay", "2s", "--drain", "0s"]);
     node.signal("TERM");
     eventually("not ready", || node.status("/health/ready") == Some(503));
     assert_eq!(node.status("/health/live"), Some(200));
-    eventually("not accepting", || node.get("/health/live").is_empty());
+    eventually("not listening", || node.get("/health/live").is_empty());
     assert_eq!(node.end().0, 0);
 }
 

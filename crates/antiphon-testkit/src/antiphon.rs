@@ -3,6 +3,7 @@
 use crate::error::StartError;
 use crate::log::{Log, Source};
 use crate::process::{Launch, Process};
+use crate::variables;
 use crate::wait::poll;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -42,11 +43,12 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// The server binary: `ANTIPHON_BIN`, or the one that was built beside the running test.
+/// The server binary: `TESTKIT_ANTIPHON`, or the one that was built beside the running test.
 pub fn antiphon_binary() -> Result<PathBuf, StartError> {
-    let missing =
-        || StartError::missing(PROGRAM, "cargo build -p antiphon-server builds it; ANTIPHON_BIN may name it");
-    if let Some(named) = std::env::var_os("ANTIPHON_BIN") {
+    let missing = || {
+        StartError::missing(PROGRAM, "cargo build -p antiphon-server builds it; TESTKIT_ANTIPHON may name it")
+    };
+    if let Some(named) = std::env::var_os(variables::ANTIPHON) {
         return Some(PathBuf::from(named)).filter(|file| file.is_file()).ok_or_else(missing);
     }
     // target/<profile>/deps/<test> or target/<profile>/<program>.

@@ -3,7 +3,7 @@
 //!
 //! A server that isn't installed is a [`StartError::Missing`]; the `…_or_skip` functions turn it into a line
 //! `SKIPPED: <test>: <program> is not installed` that `cargo xtask test` counts, or into a panic where
-//! `ANTIPHON_TEST_REQUIRE=1` says that everything must be there.
+//! `TESTKIT_REQUIRE=1` says that everything must be there.
 //!
 //! ```no_run
 //! let Some(redis) = antiphon_testkit::redis_or_skip("a_lost_bell_is_healed") else { return };
@@ -21,6 +21,7 @@ mod process;
 mod redis;
 mod shared;
 mod skip;
+pub mod variables;
 mod wait;
 mod watchdog;
 

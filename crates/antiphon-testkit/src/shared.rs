@@ -5,6 +5,7 @@ use crate::error::StartError;
 use crate::postgres::{Database, Postgres, programs};
 use crate::redis::{Redis, run_cli};
 use crate::skip::or_skip;
+use crate::variables;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -41,7 +42,7 @@ impl SharedRedis {
 #[must_use]
 pub fn shared_redis(test: &str) -> Option<SharedRedis> {
     static OWN: OnceLock<Result<Redis, Cause>> = OnceLock::new();
-    if let Ok(url) = std::env::var("ANTIPHON_TEST_REDIS_URL") {
+    if let Ok(url) = std::env::var(variables::REDIS_URL) {
         return Some(SharedRedis { url });
     }
     let own = OWN.get_or_init(|| {
@@ -61,7 +62,7 @@ pub fn shared_redis(test: &str) -> Option<SharedRedis> {
 #[must_use]
 pub fn shared_postgres(test: &str) -> Option<Database> {
     static OWN: OnceLock<Result<Postgres, Cause>> = OnceLock::new();
-    if let Ok(url) = std::env::var("ANTIPHON_TEST_POSTGRES_URL") {
+    if let Ok(url) = std::env::var(variables::POSTGRES_URL) {
         let psql = programs().ok_or_else(|| StartError::missing("psql", "cargo xtask setup"));
         return or_skip(test, psql).map(|programs| Database::create(&url, &programs));
     }

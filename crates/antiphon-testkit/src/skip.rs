@@ -1,15 +1,15 @@
 //! What can't run here says so and is counted, never silently green.
 
-use crate::{Antiphon, Haproxy, Postgres, Redis, StartError};
+use crate::{Antiphon, Haproxy, Postgres, Redis, StartError, variables};
 use std::io::Write;
 
 /// Says that `test` was skipped and why, in the form that `cargo xtask test` counts.
 ///
 /// # Panics
-/// With `ANTIPHON_TEST_REQUIRE=1`, which says that nothing may be skipped.
+/// With `TESTKIT_REQUIRE=1`, which says that nothing may be skipped.
 #[track_caller]
 pub fn skipped(test: &str, why: &str) {
-    assert!(std::env::var_os("ANTIPHON_TEST_REQUIRE").is_none_or(|value| value != "1"), "{test}: {why}");
+    assert!(std::env::var_os(variables::REQUIRE).is_none_or(|value| value != "1"), "{test}: {why}");
     // Written past the capture of the test harness, which would swallow the line of a passing test.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
 }
@@ -17,7 +17,7 @@ pub fn skipped(test: &str, why: &str) {
 /// The server, or none (and a `SKIPPED` line) where its program isn't installed.
 ///
 /// # Panics
-/// When the program is there but does not start, or is missing and `ANTIPHON_TEST_REQUIRE=1`.
+/// When the program is there but does not start, or is missing and `TESTKIT_REQUIRE=1`.
 #[track_caller]
 pub fn or_skip<T>(test: &str, started: Result<T, StartError>) -> Option<T> {
     match started {

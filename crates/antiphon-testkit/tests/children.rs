@@ -1,6 +1,6 @@
 //! Children end with the process that started them, even when that is killed, and leave no folder behind.
 
-use antiphon_testkit::{shared_postgres, shared_redis, skipped, wait_until};
+use antiphon_testkit::{shared_postgres, shared_redis, skipped, variables, wait_until};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -31,9 +31,9 @@ fn servers_in_statics_end_with_a_killed_process() {
     let mut holder = Command::new(this)
         .args(["--exact", TEST, "--nocapture"])
         .env(HOLDER, "1")
-        .env_remove("ANTIPHON_TEST_REQUIRE")
-        .env_remove("ANTIPHON_TEST_REDIS_URL")
-        .env_remove("ANTIPHON_TEST_POSTGRES_URL")
+        .env_remove(variables::REQUIRE)
+        .env_remove(variables::REDIS_URL)
+        .env_remove(variables::POSTGRES_URL)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

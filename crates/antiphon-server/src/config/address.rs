@@ -1,10 +1,11 @@
 //! Addresses of the things around: the database, Redis, an issuer's keys. Their passwords are never shown:
 //! whatever prints one of these prints `***` instead.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use url::Url;
 
 /// The URL with its password, and whatever else in it is a secret, left out.
@@ -99,6 +100,11 @@ impl RedisUrl {
     pub fn secret(&self) -> &str {
         self.0.as_str()
     }
+
+    /// Is it spoken to through TLS?
+    pub fn is_tls(&self) -> bool {
+        self.0.scheme() == "rediss"
+    }
 }
 
 impl FromStr for RedisUrl {
@@ -143,7 +149,7 @@ impl fmt::Display for HttpUrl {
 }
 
 macro_rules! text_like {
-    ($name:ident, $value:literal, $secret:literal) => {
+    ($name:ident, $value:literal) => {
         impl TryFrom<String> for $name {
             type Error = &'static str;
             fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -168,17 +174,19 @@ macro_rules! text_like {
                 true
             }
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "x-value": $value, "x-secret": $secret })
+                json_schema!({ "type": "string", "x-value": $value })
             }
         }
     };
 }
 
-text_like!(DatabaseUrl, "URL", true);
-text_like!(RedisUrl, "URL", true);
-text_like!(HttpUrl, "URL", true);
-text_like!(ListenAddress, "ADDR", false);
-text_like!(Hidden, "SECRET", true);
+pub(super) use text_like;
+
+text_like!(DatabaseUrl, "URL");
+text_like!(RedisUrl, "URL");
+text_like!(HttpUrl, "URL");
+text_like!(ListenAddress, "ADDR");
+text_like!(Hidden, "SECRET");
 
 /// Where to listen: `HOST:PORT`.
 #[derive(Clone, Deserialize)]
@@ -237,6 +245,20 @@ impl fmt::Display for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// Networks, each of which may be one address.
+pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: &String| {
+        let one = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| one()).map_err(|_| {
+            let shown = text.replace(char::is_control, "?");
+            D::Error::custom(format!(
+                "`{shown}` is no network; expected an address, or a network such as `10.0.0.0/8`"
+            ))
+        })
+    };
+    Vec::<String>::deserialize(from)?.iter().map(network).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! The `[jwt]` section: whose JWTs are taken. Without a key in it none are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use antiphon_auth::{Jwks, JwksSource, JwtRules, Secret, VerifyKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Hidden, HttpUrl, Span};
+use crate::words;
 
 const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -74,31 +78,32 @@ impl JwtSection {
     /// Reads the key files; none where no key is configured.
     pub fn parts(&self) -> Result<Option<JwtParts>, ConfigError> {
         let mut keys = Vec::new();
-        let bad = |option: &'static str| {
-            move |error: &dyn std::fmt::Display| ConfigError::check(format!("`jwt.{option}`: {error}"))
+        let bad = |option: &str, error: &dyn Display| ConfigError::check(format!("`jwt.{option}`: {error}"));
+        let bad_file = |option: &str, file: &Path, error: &dyn Display| {
+            bad(option, &format_args!("{}: {error}", file.display()))
         };
         if self.secret.is_some() && self.secret_file.is_some() {
             return Err(ConfigError::check("`jwt.secret` and `jwt.secret_file` are both set"));
         }
         if let Some(secret) = &self.secret {
             let key = VerifyKey::secret(&Secret::new(secret.secret()));
-            keys.push(key.map_err(|error| bad("secret")(&error))?);
+            keys.push(key.map_err(|error| bad("secret", &error))?);
         }
         if let Some(file) = &self.secret_file {
             let text = read("secret_file", file)?;
             let key = VerifyKey::secret(&Secret::new(text.trim_end_matches(['\r', '\n'])));
-            keys.push(key.map_err(|error| bad("secret_file")(&error))?);
+            keys.push(key.map_err(|error| bad_file("secret_file", file, &error))?);
         }
         for file in &self.public_key {
             let key = VerifyKey::pem(&read("public_key", file)?);
-            keys.push(key.map_err(|error| bad("public_key")(&error))?);
+            keys.push(key.map_err(|error| bad_file("public_key", file, &error))?);
         }
         if let Some(file) = &self.jwks_file {
             let found = VerifyKey::jwk_file(&read("jwks_file", file)?);
-            keys.extend(found.map_err(|error| bad("jwks_file")(&error))?);
+            keys.extend(found.map_err(|error| bad_file("jwks_file", file, &error))?);
         }
         let jwks = self.jwks_url.as_ref().map(|url| Jwks::new(JwksSource::new(url.0.clone())));
-        let jwks = jwks.transpose().map_err(|error| bad("jwks_url")(&error))?;
+        let jwks = jwks.transpose().map_err(|error| bad("jwks_url", &error))?;
         if keys.is_empty() && jwks.is_none() {
             return Ok(None);
         }
@@ -114,12 +119,10 @@ impl JwtSection {
 }
 
 fn read(option: &str, file: &Path) -> Result<String, ConfigError> {
-    let fail = |why: &dyn std::fmt::Display| {
-        ConfigError::check(format!("`jwt.{option}`: {} can't be read: {why}", file.display()))
-    };
-    let size = std::fs::metadata(file).map_err(|error| fail(&error))?.len();
+    let fail = |why: &str| ConfigError::check(format!("`jwt.{option}`: {}: {why}", file.display()));
+    let size = std::fs::metadata(file).map_err(|error| fail(&words::of_file(&error)))?.len();
     if size > KEY_FILE_BYTES_MAX {
-        return Err(fail(&"it is too large"));
+        return Err(fail("it is too large"));
     }
-    std::fs::read_to_string(file).map_err(|error| fail(&error))
+    std::fs::read_to_string(file).map_err(|error| fail(&words::of_file(&error)))
 }

@@ -11,14 +11,16 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    Config, ConfigError, ENV_PREFIX, Kind, OptionInfo,
+    Config, ConfigError, ENV_PREFIX,
     error::{did_you_mean, nearest},
     options,
+    value::{check_alone, from_texts, in_form, nested},
 };
+use crate::words;
 
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Variables of subcommands' own options.
-const OTHER_VARIABLES: [&str; 6] = ["CONFIG", "TENANT", "USER", "TTL", "SCOPE", "PORT"];
+/// The one variable that is no option: it names the file of them.
+const CONFIG_VARIABLE: &str = "ANTIPHON_CONFIG";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl Environment {
     /// A sentence about each variable that nothing knows.
     fn warnings(&self) -> Vec<String> {
         let mut known: Vec<String> = options().iter().filter_map(|option| option.env.clone()).collect();
-        known.extend(OTHER_VARIABLES.map(|name| format!("{ENV_PREFIX}{name}")));
+        known.push(CONFIG_VARIABLE.to_owned());
         let is_known = |name: &str| {
             known.iter().any(|known| name == known || name.strip_suffix("_FILE") == Some(known.as_str()))
         };
@@ -116,7 +118,7 @@ impl Settings {
         let named = match file {
             Some(file) => Some((file.to_owned(), "--config".to_owned())),
             None => {
-                let named = environment.get("ANTIPHON_CONFIG")?;
+                let named = environment.get(CONFIG_VARIABLE)?;
                 named.map(|(path, origin)| (PathBuf::from(path), origin.to_string()))
             }
         };
@@ -136,13 +138,26 @@ impl Settings {
                 values.insert(option.key.clone(), (value, origin));
             }
         }
-        for (key, (value, origin)) in &values {
-            check_alone(key, value, origin)?;
+        for option in options() {
+            if let Some((value, origin)) = values.get(&option.key) {
+                check_alone(option, value, origin)?;
+            }
         }
         let table = nested(values.iter().map(|(key, (value, _))| (key.as_str(), value.clone())));
         let config = Config::deserialize(table).map_err(|error| ConfigError::check(error.message()))?;
         let origins = values.into_iter().map(|(key, (_, origin))| (key, origin)).collect();
         Ok(Self { config, warnings: environment.warnings(), origins })
+    }
+
+    /// What is worth a word to whoever configures `serve`.
+    pub fn warnings_for_serve(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if *self.origin("port") != Origin::Default {
+            let origin = self.origin("port");
+            warnings
+                .push(format!("{origin}: `port` is the demo's alone; `serve` listens where `listen` says"));
+        }
+        warnings
     }
 
     /// Where an option's value comes from.
@@ -154,11 +169,11 @@ impl Settings {
 fn read(path: &Path, named_by: &str) -> Result<String, ConfigError> {
     let what = format!("{} ({named_by})", path.display());
     let fail = |why: String| ConfigError::File { what: what.clone(), why };
-    let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+    let size = std::fs::metadata(path).map_err(|error| fail(words::of_file(&error)))?.len();
     if size > FILE_BYTES_MAX {
         return Err(fail("it is too large".into()));
     }
-    std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))
+    std::fs::read_to_string(path).map_err(|error| fail(words::of_file(&error)))
 }
 
 type Values = BTreeMap<String, (Value, Origin)>;
@@ -170,7 +185,8 @@ fn read_keys(path: &Path, text: &str) -> Result<Values, ConfigError> {
         // Without the line itself, in which a password may stand.
         let line =
             error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()) + 1;
-        ConfigError::File { what: format!("{}:{line}", path.display()), why: error.message().to_owned() }
+        let why = format!("this is no TOML: {}", error.message());
+        ConfigError::File { what: format!("{}:{line}", path.display()), why }
     })?;
     let mut values = Values::new();
     collect("", table, &origin, &mut values)?;
@@ -211,69 +227,6 @@ fn collect(prefix: &str, table: Table, origin: &Origin, into: &mut Values) -> Re
     Ok(())
 }
 
-/// One text where several may stand is a list of one.
-fn in_form(option: &OptionInfo, value: Value) -> Value {
-    match (option.kind, value) {
-        (Kind::List, Value::String(text)) => Value::Array(vec![Value::String(text)]),
-        (_, value) => value,
-    }
-}
-
-/// A value from a flag or a variable, where everything is text.
-fn from_texts(option: &OptionInfo, texts: &[String], origin: &Origin) -> Result<Value, ConfigError> {
-    let fail = |why: &str| ConfigError::Value {
-        origin: origin.clone(),
-        key: option.key.clone(),
-        why: why.to_owned(),
-    };
-    let last = texts.last().map(|text| text.trim()).unwrap_or_default();
-    match option.kind {
-        Kind::Text | Kind::Sections => Ok(Value::String(last.to_owned())),
-        Kind::Number => last.parse().map(Value::Integer).map_err(|_| fail("expected a whole number")),
-        Kind::Switch => match last.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(Value::Boolean(true)),
-            "false" | "0" | "no" | "off" => Ok(Value::Boolean(false)),
-            _ => Err(fail("expected `true` or `false`")),
-        },
-        Kind::List => {
-            let items = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
-            let items = items.filter(|item| !item.is_empty());
-            Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
-        }
-    }
-}
-
-/// Every option has a default, so each value can be tried by itself, and blamed.
-fn check_alone(key: &str, value: &Value, origin: &Origin) -> Result<(), ConfigError> {
-    let fail =
-        |why: &str| ConfigError::Value { origin: origin.clone(), key: key.to_owned(), why: why.to_owned() };
-    let secret = options().iter().any(|option| option.key == key && option.secret);
-    // An error about a wrong type would repeat the value.
-    if secret && !value.is_str() {
-        return Err(fail("expected a text"));
-    }
-    let table = nested(std::iter::once((key, value.clone())));
-    Config::deserialize(table).map(drop).map_err(|error| fail(error.message()))
-}
-
-fn nested<'a>(values: impl Iterator<Item = (&'a str, Value)>) -> Table {
-    let mut table = Table::new();
-    for (key, value) in values {
-        match key.split_once('.') {
-            None => {
-                table.insert(key.to_owned(), value);
-            }
-            Some((section, name)) => {
-                let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-                if let Value::Table(section) = section {
-                    section.insert(name.to_owned(), value);
-                }
-            }
-        }
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +265,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_blamed_on_its_source() {
         let error = load_env(&[("ANTIPHON_RATE_LIMIT", "many")]).unwrap_err().to_string();
-        assert_eq!(error, "ANTIPHON_RATE_LIMIT: `rate_limit`: expected a whole number");
+        assert_eq!(error, "ANTIPHON_RATE_LIMIT: `rate_limit`: expected a whole number from 0 to 4294967295");
         let error = load_env(&[("ANTIPHON_DRAIN", "10")]).unwrap_err().to_string();
         assert!(error.starts_with("ANTIPHON_DRAIN: `drain`: expected a duration"), "{error}");
         assert!(load_env(&[("ANTIPHON_RATE_LIMIT", "-1")]).is_err());
@@ -350,7 +303,8 @@ mod tests {
         assert!(!file("x = 1\ndatabase = \"postgres://u:canary@h").unwrap_err().contains("canary"));
         let origin = Origin::File("a.toml".into());
         for key in ["database", "redis", "jwt.secret"] {
-            let error = check_alone(key, &Value::Array(vec!["canary".into()]), &origin).unwrap_err();
+            let option = options().iter().find(|option| option.key == key).unwrap();
+            let error = check_alone(option, &Value::Array(vec!["canary".into()]), &origin).unwrap_err();
             assert!(!error.to_string().contains("canary"), "{error}");
         }
         let error = load_env(&[("ANTIPHON_DATABASE", "mysql://u:canary@h")]).unwrap_err();

@@ -90,9 +90,9 @@ bounds! {
     rate_burst_seconds: u32,
     /// Frames over the rate in a row after which a connection is closed with 4029.
     rate_strikes: u32,
-    /// Half-open connections (no identity yet) of this node.
+    /// Connections without a request yet, and as many without an identity yet, of this node.
     half_open: usize,
-    /// Half-open connections from one address that is neither loopback nor a trusted proxy.
+    /// Connections without a request yet from one address that is neither loopback nor a trusted proxy.
     half_open_per_address: usize,
     /// Entries that a topic keeps in memory for its subscribers.
     ring_entries: usize,

@@ -8,14 +8,17 @@ mod error;
 mod jwt;
 mod layers;
 mod limits;
+mod log;
 mod option;
 mod show;
 mod span;
 mod topics;
+mod value;
 
 use std::path::PathBuf;
 
-use antiphon_core::{Limits, TopicRules};
+use antiphon_core::{Limits, Scope, TopicRules};
+use antiphon_protocol::{TenantId, UserId};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,22 +28,16 @@ pub use error::ConfigError;
 pub use jwt::{JwtParts, JwtSection};
 pub use layers::{Environment, Origin, Settings};
 pub use limits::LimitsSection;
+pub use log::{LogFormat, LogLevel};
 pub use option::{ENV_PREFIX, Kind, OptionInfo, options, schema};
 pub use show::show;
-pub use span::Span;
+pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
-/// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Pretty,
-}
+/// The smallest buffer that hyper takes.
+const HEAD_BYTES_MIN: usize = 8 * 1024;
 
-/// Every option. Those of the first level are flags too.
+/// Every option. Those of the first level are flags too: of `serve`, but where `x-of` says of what else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -62,8 +59,9 @@ pub struct Config {
     /// An origin whose pages may connect, such as `https://app.example.com`.
     #[schemars(extend("x-value" = "URL"))]
     pub allowed_origin: Vec<String>,
-    /// A proxy whose `X-Forwarded-For` is believed.
+    /// A proxy, as an address or a network, whose `X-Forwarded-For` is believed.
     #[schemars(with = "Vec<String>", extend("x-value" = "CIDR"))]
+    #[serde(deserialize_with = "address::networks")]
     pub trusted_proxy: Vec<IpNet>,
     /// The certificate chain for TLS, in PEM.
     #[schemars(extend("x-value" = "FILE"))]
@@ -84,12 +82,26 @@ pub struct Config {
     /// How lines of the log look: `json` or `pretty`.
     #[schemars(extend("x-value" = "FORMAT"))]
     pub log: LogFormat,
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or these for parts, such as `info,antiphon_redis=debug`.
-    #[schemars(extend("x-value" = "LEVEL"))]
-    pub log_level: String,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or one of these for parts, such as `info,antiphon_redis=debug`.
+    pub log_level: LogLevel,
     /// Threads that own sockets; 0: one for each core.
     #[schemars(extend("x-value" = "N"))]
     pub shards: usize,
+    /// The tenant of a new token; the one tenant that a new key is for, without it all.
+    #[schemars(with = "Option<String>", extend("x-value" = "ID", "x-of" = ["token issue", "key issue"]))]
+    pub tenant: Option<TenantId>,
+    /// The user of a new token.
+    #[schemars(with = "Option<String>", extend("x-value" = "ID", "x-of" = ["token issue"]))]
+    pub user: Option<UserId>,
+    /// How long a new token or key is good; without it a token 1h, a key until it is revoked.
+    #[schemars(extend("x-of" = ["token issue", "key issue"]))]
+    pub ttl: Option<Lifetime>,
+    /// What a new key may do: `publish`, `directory`, `metrics`, `admin`; without it all.
+    #[schemars(with = "Vec<String>", extend("x-value" = "SCOPE", "x-of" = ["key issue"]))]
+    pub scope: Vec<Scope>,
+    /// The port of the demo's page on the loopback; 0 takes a free one.
+    #[schemars(extend("x-value" = "PORT", "x-of" = ["demo"]))]
+    pub port: u16,
     /// Who may subscribe and publish where; the first that fits decides.
     pub topics: Vec<TopicSection>,
     /// Whose JWTs are taken.
@@ -101,9 +113,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
-        let parse = |text: &str| text.parse().expect("the default is an address");
         Self {
-            listen: parse("127.0.0.1:8080"),
+            listen: "127.0.0.1:8080".parse().expect("it is an address"),
             database: DatabaseUrl::Sqlite("./antiphon.db".into()),
             redis: None,
             redis_ca: None,
@@ -119,8 +130,13 @@ impl Default for Config {
             retention: Span(limits.retention.unwrap_or_default()),
             admin_listen: None,
             log: LogFormat::Pretty,
-            log_level: "info".into(),
+            log_level: "info".parse().expect("it is a level"),
             shards: 0,
+            tenant: None,
+            user: None,
+            ttl: None,
+            scope: Vec::new(),
+            port: 8080,
             topics: Vec::new(),
             jwt: JwtSection::default(),
             limits: LimitsSection::default(),
@@ -162,8 +178,8 @@ impl Config {
         if self.redis_plain_topics && self.redis.is_none() {
             return refuse("`redis_plain_topics` needs `redis`");
         }
-        if self.redis_ca.is_some() && self.redis.is_none() {
-            return refuse("`redis_ca` needs `redis`");
+        if self.redis_ca.is_some() && !self.redis.as_ref().is_some_and(RedisUrl::is_tls) {
+            return refuse("`redis_ca` needs `redis` to be rediss://...");
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("`tls_cert` and `tls_key` go together");
@@ -173,6 +189,9 @@ impl Config {
         }
         if let Some(zero) = self.limits.zero() {
             return refuse(&format!("`limits.{zero}` must be more than 0"));
+        }
+        if self.limits.head_bytes < HEAD_BYTES_MIN {
+            return refuse(&format!("`limits.head_bytes` must be at least {HEAD_BYTES_MIN}"));
         }
         if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
             return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");

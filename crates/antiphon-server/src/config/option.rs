@@ -42,8 +42,17 @@ pub struct OptionInfo {
     pub default: Option<String>,
     /// What stands for its value in help.
     pub value_name: String,
-    /// Its value is not to be shown.
-    pub secret: bool,
+    /// The most that it may be, if it is a number.
+    pub most: u64,
+    /// The subcommands that it is for; empty: `serve`.
+    pub of: Vec<String>,
+}
+
+impl OptionInfo {
+    /// Is it for this subcommand?
+    pub fn is_of(&self, subcommand: &str) -> bool {
+        self.of.iter().any(|of| of == subcommand)
+    }
 }
 
 /// The JSON Schema of the configuration file.
@@ -89,7 +98,13 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
             doc: property["description"].as_str().unwrap_or_default().replace('\n', " "),
             default: shown(&property["default"]),
             value_name: extension(property, "x-value").as_str().unwrap_or("VALUE").to_owned(),
-            secret: extension(property, "x-secret") == &Value::Bool(true),
+            most: match property["format"].as_str() {
+                Some("uint16") => u16::MAX.into(),
+                Some("uint32") => u32::MAX.into(),
+                // More can't stand in the file.
+                _ => i64::MAX.cast_unsigned(),
+            },
+            of: texts(extension(property, "x-of")),
         });
     }
 }
@@ -98,6 +113,10 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
 fn extension<'a>(property: &'a Value, name: &str) -> &'a Value {
     let among = property["anyOf"].as_array().and_then(|all| all.iter().find(|one| one.get(name).is_some()));
     property.get(name).or_else(|| among.map(|one| &one[name])).unwrap_or(&Value::Null)
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn type_of(property: &Value) -> &str {
@@ -142,8 +161,5 @@ mod tests {
             (Kind::Number, Kind::Switch)
         );
         assert_eq!((named("allowed_origin").kind, named("topics").kind), (Kind::List, Kind::Sections));
-        for secret in ["database", "redis", "jwt.secret", "jwt.jwks_url"] {
-            assert!(named(secret).secret, "{secret}");
-        }
     }
 }

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::address::text_like;
+
 /// A duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
@@ -13,6 +15,7 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 const EXPECTED: &str = "expected a duration such as `250ms`, `10s`, `5m`, `1h` or `30d`";
 /// So that sums with today's time can't overflow.
 const MAX_MS: u64 = 1000 * 366 * 86_400_000;
+const TOO_LONG: &str = "a duration may be at most `366000d`";
 
 impl FromStr for Span {
     type Err = &'static str;
@@ -24,7 +27,9 @@ impl FromStr for Span {
         let (mut rest, mut ms, mut last) = (text, 0_u64, u64::MAX);
         while !rest.is_empty() {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let number: u64 = rest[..digits].parse().map_err(|_| EXPECTED)?;
+            // Of digits alone, a number is only refused for being too large.
+            let number: u64 =
+                rest[..digits].parse().map_err(|_| if digits == 0 { EXPECTED } else { TOO_LONG })?;
             rest = &rest[digits..];
             let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
             let unit = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or(EXPECTED)?.1;
@@ -34,10 +39,13 @@ impl FromStr for Span {
                 return Err(EXPECTED);
             }
             last = unit;
-            ms = number.checked_mul(unit).and_then(|more| ms.checked_add(more)).ok_or(EXPECTED)?;
+            ms = number.checked_mul(unit).and_then(|more| ms.checked_add(more)).ok_or(TOO_LONG)?;
         }
-        if text.is_empty() || ms > MAX_MS {
+        if text.is_empty() {
             return Err(EXPECTED);
+        }
+        if ms > MAX_MS {
+            return Err(TOO_LONG);
         }
         Ok(Self(Duration::from_millis(ms)))
     }
@@ -58,6 +66,30 @@ impl fmt::Display for Span {
         Ok(())
     }
 }
+
+/// For how long something that is made now is good: not no time at all.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Lifetime(pub Duration);
+
+impl FromStr for Lifetime {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse()? {
+            Span(Duration::ZERO) => Err("it would have ended when it is printed; expected more than `0s`"),
+            Span(span) => Ok(Self(span)),
+        }
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Span(self.0).fmt(f)
+    }
+}
+
+text_like!(Lifetime, "DURATION");
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -116,11 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
-        for text in
-            ["", "10", "s", "10 s", "-1s", "1.5s", "10S", "30m1h", "1s1s", "99999999999999d", "2000000d", "é"]
-        {
-            assert!(text.parse::<Span>().is_err(), "{text}");
+    fn what_is_no_duration_is_refused_with_examples_of_some() {
+        for text in ["", "10", "s", "10 s", "-1s", "1.5s", "10S", "30m1h", "1s1s", "é"] {
+            assert_eq!(text.parse::<Span>(), Err(EXPECTED), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_that_is_too_long_is_refused_with_the_longest() {
+        assert_eq!(TOO_LONG, format!("a duration may be at most `{}`", Span(Duration::from_millis(MAX_MS))));
+        assert!("366000d".parse::<Span>().is_ok());
+        for text in ["366001d", "366000d1ms", "999999999d", "99999999999999d", "99999999999999999999999d"] {
+            assert_eq!(text.parse::<Span>(), Err(TOO_LONG), "{text}");
         }
     }
 }

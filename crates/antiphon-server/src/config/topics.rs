@@ -3,6 +3,9 @@
 use antiphon_core::{AccessRule, TopicRule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::error::{did_you_mean, nearest};
 
 /// Who a rule lets in.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +46,27 @@ pub struct TopicSection {
     pub subscribe: Who,
     /// Who may publish.
     pub publish: Who,
+}
+
+const KEYS: [&str; 3] = ["match", "subscribe", "publish"];
+
+/// Why a table can't be read as a rule.
+pub(super) fn unreadable(table: &Table) -> Option<String> {
+    if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let nearest = nearest(unknown, KEYS.into_iter());
+        return Some(format!("unknown key `{unknown}`{}", did_you_mean(nearest.as_deref())));
+    }
+    KEYS.into_iter().find_map(|key| match table.get(key) {
+        None => Some(format!("`{key}` is missing")),
+        Some(value) if !value.is_str() => Some(format!("`{key}`: expected a text in quotes")),
+        Some(value) if key != "match" && Who::deserialize(value.clone()).is_err() => {
+            let shown = value.as_str().unwrap_or_default();
+            Some(format!(
+                "`{key}`: there is no `{shown}`; expected `users`, `members`, `self`, `key` or `none`"
+            ))
+        }
+        Some(_) => None,
+    })
 }
 
 impl TopicSection {

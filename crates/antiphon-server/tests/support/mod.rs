@@ -22,8 +22,14 @@ pub fn antiphon(args: &[&str]) -> Program {
 }
 
 fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    let mut command = shell(env!("CARGO_BIN_EXE_antiphon"));
     command.args(args);
+    command
+}
+
+/// Another program, which may start ours: without any variable of ours.
+pub fn shell(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("ANTIPHON_") {
             command.env_remove(name);

@@ -105,9 +105,17 @@ impl Node {
 
     /// A token of acme's ann, from the program beside.
     pub fn token(&self) -> String {
+        self.issued(&["token", "issue", "--tenant", "acme", "--user", "ann"])
+    }
+
+    /// A key of this scope, from the program beside.
+    pub fn key(&self, scope: &str) -> String {
+        self.issued(&["key", "issue", "--scope", scope])
+    }
+
+    fn issued(&self, args: &[&str]) -> String {
         let database = format!("sqlite:{}", self.folder.path().join("a.db").display());
-        let args = ["token", "issue", "--tenant", "acme", "--user", "ann", "--database", &database];
-        super::antiphon(&args).run().stdout.trim_end().to_owned()
+        super::antiphon(args).args(&["--database", &database]).run().stdout.trim_end().to_owned()
     }
 
     /// All that it has logged since the last look, once it has ended.
