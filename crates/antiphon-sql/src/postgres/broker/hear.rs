@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::{sync::Notify, time::timeout};
 
-use super::{name, payload::Pieces};
+use super::payload::{Pieces, name};
 use crate::postgres::PostgresUrl;
 
 /// The one channel of all nodes of a database.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use super::PostgresUrl;
 use hear::Hearing;
+use payload::name;
 
 /// Posts that may wait to be sent, and the bytes that these may have together.
 const QUEUE_POSTS: usize = 16 * 1024;
@@ -38,14 +39,6 @@ impl PostgresBroker {
         tasks.spawn_until_end(hear::run(url.clone(), hearing.clone()));
         tasks.spawn_until_end(send::run(url.clone(), hearing.clone(), waiting, dropped.clone()));
         Arc::new(Self { hearing, posts, dropped })
-    }
-}
-
-/// What a channel is called in a payload.
-fn name(channel: &Channel) -> String {
-    match channel {
-        Channel::Topic(topic) => format!("topic {} {}", topic.tenant(), topic.name()),
-        Channel::Nodes => "nodes".to_owned(),
     }
 }
 

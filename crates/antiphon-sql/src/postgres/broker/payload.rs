@@ -1,12 +1,21 @@
 //! A post as text: PostgreSQL takes payloads of less than 8,000 bytes, without a NUL. A larger post is cut into pieces,
 //! which arrive one behind the other, since they leave in one transaction.
 
+use antiphon_core::Channel;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// Bytes of a piece: as text, with its head and the longest name, it stays below what PostgreSQL takes.
 const PIECE_BYTES: usize = 5_400;
 /// More pieces than the largest envelope has.
 const PIECES_MAX: usize = 32;
+
+/// What a channel is called in a payload.
+pub(super) fn name(channel: &Channel) -> String {
+    match channel {
+        Channel::Topic(topic) => format!("topic {} {}", topic.tenant(), topic.name()),
+        Channel::Nodes => "nodes".to_owned(),
+    }
+}
 
 /// The payloads of a post. The number tells it from all others: PostgreSQL swallows a payload that was there before in the
 /// same transaction. None: it is larger than anything of ours.
