@@ -112,7 +112,8 @@ fn room(doors: &Doors) -> Result<(), Problem> {
     let limits = doors.node.limits();
     let is_full =
         doors.reactor.connections() >= limits.connections || doors.reactor.half_open() >= limits.half_open;
-    if is_full || doors.node.health().draining {
+    // A node that drains still accepts while its balancer has not noticed.
+    if is_full || !doors.node.health().accepting {
         return Err(Problem::unavailable(1000 + rand::random_range(0..4000)));
     }
     Ok(())

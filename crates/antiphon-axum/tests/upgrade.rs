@@ -4,9 +4,9 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use antiphon_axum::{Doors, HttpOptions};
+use antiphon_axum::HttpOptions;
 use antiphon_core::Limits;
 use antiphon_ws::{Opcode, client};
 use axum::Router;
@@ -320,25 +320,37 @@ async fn what_asks_for_no_websocket_gets_a_reason() {
     }
 }
 
-async fn is_full_or_draining(doors: &Arc<Doors>) -> String {
-    let address = served(antiphon_axum::router(doors)).await;
-    let (_, head) = upgraded(address, &[]).await;
-    assert_eq!(status(&head), 503);
+async fn refused_with_a_time(house: &House) {
+    let (_, head) = upgraded(served(house.router.clone()).await, &[]).await;
+    assert_eq!(status(&head), 503, "{head}");
     assert!(head.contains("retry-after: "), "{head}");
-    head
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_node_and_one_that_drains_say_when_to_come_back() {
+async fn a_full_node_says_when_to_come_back() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let house = House::of(Plan { limits, ..Plan::default() }).await;
     let token = house.token("acme", "ann").await;
-    let address = served(house.router.clone()).await;
-    let (mut line, head) = upgraded(address, &[]).await;
+    let (mut line, head) = upgraded(served(house.router.clone()).await, &[]).await;
     assert_eq!(status(&head), 101);
     line.converse(Some(&token)).await;
-    is_full_or_draining(&house.doors).await;
-    let other = House::new().await;
-    other.doors.node().begin_drain();
-    is_full_or_draining(&other.doors).await;
+    refused_with_a_time(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_accepts_until_its_clients_are_moved_away() {
+    let house = House::new().await;
+    let token = house.token("acme", "ann").await;
+    house.doors.node().begin_drain();
+    let late = house.ask("GET", "/health/ready", "", "").await.is(503);
+    assert_eq!(late.header("retry-after"), "1");
+    let (mut line, head) = upgraded(served(house.router.clone()).await, &[]).await;
+    assert_eq!(status(&head), 101, "{head}");
+    line.converse(Some(&token)).await;
+    let reactor = house.doors.reactor().clone();
+    let moving = tokio::task::spawn_blocking(move || reactor.drain(Duration::from_millis(500)));
+    line.expect("RECONNECT").await;
+    refused_with_a_time(&house).await;
+    drop(line);
+    moving.await.unwrap();
 }
