@@ -24,7 +24,12 @@ pub struct CommandFrame {
 
 /// A frame of which not even the token could be read.
 #[derive(Debug)]
-pub struct CommandError(pub Refusal);
+pub struct CommandError {
+    /// Comes back in the answer, where it could be read.
+    pub reference: Option<Box<str>>,
+    /// What is wrong.
+    pub refusal: Refusal,
+}
 
 /// SUBSCRIBE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,29 +135,53 @@ fn parsed<T, E: std::fmt::Display>(
     string(field, raw)?.map(|text| parse(&text).map_err(wrong)).transpose()
 }
 
+/// What is left to be read of a frame that is no good as a whole.
+#[derive(Deserialize)]
+struct ReferenceAlone<'a> {
+    #[serde(borrow, rename = "ref", default)]
+    reference: Option<&'a RawValue>,
+}
+
+/// A `ref` that may come back; none given is none.
+fn reference(raw: Option<&RawValue>) -> Result<Option<Box<str>>, Refusal> {
+    match string("ref", raw)? {
+        Some(long) if long.chars().count() > MAX_REF_CHARS => {
+            Err(Refusal::invalid("`ref` may have at most 64 characters"))
+        }
+        reference => Ok(reference),
+    }
+}
+
 impl CommandFrame {
-    /// Reads a text frame.
+    /// Reads a text frame. Neither pass recurses: what the fields hold is skipped here, and parsed once its depth is known.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
-        if !check_nesting(text) {
-            return Err(CommandError(Refusal::invalid("the JSON is nested more than 32 deep")));
-        }
+        let is_object = text.trim_start().starts_with('{');
         // An array would be read as the fields in their order.
-        if !text.trim_start().starts_with('{') {
-            return Err(CommandError(Refusal::invalid("a frame must be one JSON object, each field once")));
-        }
-        let fields: Fields<'_> = serde_json::from_str(text).map_err(|_| {
-            CommandError(Refusal::invalid("a frame must be one JSON object, each field once"))
-        })?;
-        let token = string("token", fields.token).map_err(CommandError)?;
-        let reference = match string("ref", fields.reference) {
-            Ok(Some(long)) if long.chars().count() > MAX_REF_CHARS => {
-                let refusal = Refusal::invalid("`ref` may have at most 64 characters");
-                return Ok(Self { reference: None, token, command: Err(refusal) });
-            }
-            Ok(reference) => reference,
-            Err(refusal) => return Ok(Self { reference: None, token, command: Err(refusal) }),
+        let fields = is_object.then(|| serde_json::from_str::<Fields<'_>>(text).ok()).flatten();
+        let Some(fields) = fields else {
+            let refusal = Refusal::invalid("a frame must be one JSON object, each field once");
+            return Err(CommandError { reference: Self::reference_of(text), refusal });
         };
-        Ok(Self { reference, token, command: fields.command() })
+        let reference = reference(fields.reference);
+        let token = match string("token", fields.token) {
+            Ok(token) => token,
+            Err(refusal) => return Err(CommandError { reference: reference.unwrap_or_default(), refusal }),
+        };
+        Ok(match reference {
+            Err(refusal) => Self { reference: None, token, command: Err(refusal) },
+            Ok(reference) if check_nesting(text) => Self { reference, token, command: fields.command() },
+            Ok(reference) => Self {
+                reference,
+                token,
+                command: Err(Refusal::invalid("the JSON is nested more than 32 deep")),
+            },
+        })
+    }
+
+    /// The `ref` of a frame that is not carried out, where it is JSON and says one.
+    pub fn reference_of(text: &str) -> Option<Box<str>> {
+        let alone = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        alone.and_then(|ReferenceAlone { reference: raw }| reference(raw).ok().flatten())
     }
 }
 
@@ -262,7 +291,7 @@ mod tests {
     fn refused(text: &str) -> Refusal {
         match CommandFrame::parse(text) {
             Ok(frame) => frame.command.expect_err(text),
-            Err(CommandError(refusal)) => refusal,
+            Err(CommandError { refusal, .. }) => refusal,
         }
     }
 
@@ -304,6 +333,36 @@ mod tests {
         let frame = CommandFrame::parse(r#"{"type":"X","ref":"r1","token":"t"}"#).unwrap();
         assert_eq!((frame.reference.as_deref(), frame.token.as_deref()), (Some("r1"), Some("t")));
         assert!(frame.command.is_err());
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_frame_its_ref_comes_back() {
+        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+        for text in [
+            r#"{"type":"PING","token":5,"ref":"r1"}"#,
+            r#"{"ref":"r1","type":"PING","type":"PING"}"#,
+            &format!(r#"{{"type":"MESSAGE","body":{deep},"ref":"r1"}}"#),
+            &format!(r#"{{"type":"PING","unknown":{deep},"ref":"r1"}}"#),
+            r#"{"type":"HISTORY","limit":"5","ref":"r1"}"#,
+        ] {
+            let (reference, refusal) = match CommandFrame::parse(text) {
+                Ok(frame) => (frame.reference, frame.command.expect_err(text)),
+                Err(CommandError { reference, refusal }) => (reference, refusal),
+            };
+            assert_eq!((reference.as_deref(), refusal.code), (Some("r1"), ErrorCode::Invalid), "{text}");
+        }
+        // What can't be read, or not be given back, is none.
+        for text in [r#"{"ref":"r1""#, r#"["r1"]"#, r#"{"ref":"a","ref":"b"}"#, r#"{"ref":5}"#] {
+            assert_eq!(CommandFrame::reference_of(text), None, "{text}");
+        }
+        assert_eq!(CommandFrame::reference_of(&format!(r#"{{"ref":"{}"}}"#, "x".repeat(65))), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_nested_too_deep_still_shows_its_token() {
+        let text = format!(r#"{{"type":"PING","token":"t","x":{}1{}}}"#, "[".repeat(32), "]".repeat(32));
+        let frame = CommandFrame::parse(&text).unwrap();
+        assert_eq!((frame.token.as_deref(), frame.command.is_err()), (Some("t"), true));
     }
 
     #[test]
