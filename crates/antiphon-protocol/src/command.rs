@@ -1,6 +1,8 @@
 //! What a client says: one JSON object a frame, read into a [`Command`] and the token beside it.
 //! Fields that are not known are ignored; a wrong type of a known field is refused with words for its sender.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +22,8 @@ pub struct CommandFrame {
     pub token: Option<Box<str>>,
     /// What is wanted, or why it can't be read.
     pub command: Result<Command, Refusal>,
+    /// The `topic` that is at fault where it can't be read.
+    pub at_fault: Option<Box<str>>,
 }
 
 /// A frame of which not even the token could be read.
@@ -34,10 +38,12 @@ pub struct CommandError {
 /// SUBSCRIBE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeAsk {
-    /// The topics with the position each goes on from; empty: the tenant's own topic.
-    pub topics: Vec<(TopicName, Option<Position>)>,
-    /// The position for the tenant's own topic when `topics` is empty, under the name the client gave.
-    pub positions: Vec<(TopicName, Position)>,
+    /// The topics with the position each goes on from; none named: the tenant's own topic.
+    pub topics: Option<Vec<(TopicName, Option<Position>)>>,
+    /// The position for the tenant's own topic when none is named, under the name the client gave.
+    pub positions: HashMap<TopicName, Position>,
+    /// What can't be subscribed, under the names the client gave: bad names, and topics with a malformed position.
+    pub refused: Vec<(String, Refusal)>,
 }
 
 /// MESSAGE or SIGNAL.
@@ -167,15 +173,13 @@ impl CommandFrame {
             Ok(token) => token,
             Err(refusal) => return Err(CommandError { reference: reference.unwrap_or_default(), refusal }),
         };
-        Ok(match reference {
-            Err(refusal) => Self { reference: None, token, command: Err(refusal) },
-            Ok(reference) if check_nesting(text) => Self { reference, token, command: fields.command() },
-            Ok(reference) => Self {
-                reference,
-                token,
-                command: Err(Refusal::invalid("the JSON is nested more than 32 deep")),
-            },
-        })
+        let (reference, command) = match reference {
+            Err(refusal) => (None, Err(refusal)),
+            Ok(reference) if check_nesting(text) => (reference, fields.command()),
+            Ok(reference) => (reference, Err(Refusal::invalid("the JSON is nested more than 32 deep"))),
+        };
+        let at_fault = if command.is_err() { fields.bad_topic() } else { None };
+        Ok(Self { reference, token, command, at_fault })
     }
 
     /// The `ref` of a frame that is not carried out, where it is JSON and says one.
@@ -190,7 +194,7 @@ impl Fields<'_> {
         let kind = string("type", self.kind)?.ok_or_else(|| Refusal::invalid("`type` is missing"))?;
         match &*kind {
             "SUBSCRIBE" => self.subscribe().map(Command::Subscribe),
-            "UNSUBSCRIBE" => Ok(Command::Unsubscribe(self.topics()?.unwrap_or_default())),
+            "UNSUBSCRIBE" => Ok(Command::Unsubscribe(self.topics()?)),
             "MESSAGE" => self.draft(Content::MAX_ENTRY_BYTES).map(Command::Message),
             "SIGNAL" => self.draft(Content::MAX_SIGNAL_BYTES).map(Command::Signal),
             "HISTORY" => self.history().map(Command::History),
@@ -204,52 +208,72 @@ impl Fields<'_> {
         parsed("topic", self.topic, TopicName::parse)
     }
 
-    fn topics(&self) -> Result<Option<Vec<TopicName>>, Refusal> {
+    /// What `topic` says where that is no topic's name.
+    fn bad_topic(&self) -> Option<Box<str>> {
+        string("topic", self.topic).ok().flatten().filter(|name| TopicName::parse(name).is_err())
+    }
+
+    /// The names in `topics`, each once.
+    fn names(&self) -> Result<Option<Vec<String>>, Refusal> {
         let Some(raw) = self.topics else { return Ok(None) };
-        let names: Vec<std::borrow::Cow<str>> = serde_json::from_str(raw.get())
+        let mut names: Vec<String> = serde_json::from_str(raw.get())
             .map_err(|_| Refusal::invalid("`topics` must be an array of strings"))?;
         if names.len() > MAX_TOPICS {
             return Err(Refusal::invalid("`topics` may name at most 1000 topics"));
         }
-        let mut topics: Vec<TopicName> = Vec::with_capacity(names.len());
-        for name in names {
-            let name = TopicName::parse(&name)
-                .map_err(|error| Refusal::invalid(format_args!("`topics`: {error}")))?;
-            if !topics.contains(&name) {
-                topics.push(name);
-            }
-        }
-        Ok(Some(topics))
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        Ok(Some(names))
     }
 
-    fn subscribe(&self) -> Result<SubscribeAsk, Refusal> {
-        let mut positions: Vec<(TopicName, Position)> = Vec::new();
-        if let Some(raw) = self.positions {
-            let map: std::collections::HashMap<String, Option<String>> = serde_json::from_str(raw.get())
-                .map_err(|_| Refusal::invalid("`positions` must be an object from topic to position"))?;
-            if map.len() > MAX_TOPICS {
-                return Err(Refusal::invalid("`positions` may name at most 1000 topics"));
-            }
-            for (name, position) in map {
-                let wrong =
-                    |error: &dyn std::fmt::Display| Refusal::invalid(format_args!("`positions`: {error}"));
-                let name = TopicName::parse(&name).map_err(|error| wrong(&error))?;
-                if let Some(position) = position {
-                    positions.push((name, Position::parse(&position).map_err(|error| wrong(&error))?));
-                }
-            }
+    fn topics(&self) -> Result<Vec<TopicName>, Refusal> {
+        let wrong = |error| Refusal::invalid(format_args!("`topics`: {error}"));
+        let names = self.names()?.unwrap_or_default();
+        names.iter().map(|name| TopicName::parse(name).map_err(wrong)).collect()
+    }
+
+    /// What `positions` says of each name.
+    fn positions(&self) -> Result<HashMap<String, &RawValue>, Refusal> {
+        let Some(raw) = self.positions else { return Ok(HashMap::new()) };
+        let positions: HashMap<String, &RawValue> = serde_json::from_str(raw.get())
+            .map_err(|_| Refusal::invalid("`positions` must be an object from topic to position"))?;
+        if positions.len() > MAX_TOPICS {
+            return Err(Refusal::invalid("`positions` may name at most 1000 topics"));
         }
+        Ok(positions)
+    }
+
+    /// One bad name or position refuses its own topic alone.
+    fn subscribe(&self) -> Result<SubscribeAsk, Refusal> {
         // `topic` is taken too: users of the other frames expect it.
-        let named = match (self.topics()?, self.topic()?) {
-            (Some(topics), _) => topics,
-            (None, Some(topic)) => vec![topic],
+        let names = match (self.names()?, self.topic()?) {
+            (Some(names), _) => names,
+            (None, Some(topic)) => vec![topic.as_str().to_owned()],
             (None, None) => Vec::new(),
         };
-        let topics = named.into_iter().map(|name| {
-            let position = positions.iter().find(|(of, _)| *of == name).map(|(_, position)| *position);
-            (name, position)
-        });
-        Ok(SubscribeAsk { topics: topics.collect(), positions })
+        let (mut positions, mut refused) = (HashMap::new(), HashMap::new());
+        for (name, raw) in self.positions()? {
+            let raw = Some(raw).filter(|raw| raw.get() != "null");
+            match (TopicName::parse(&name), parsed("positions", raw, Position::parse)) {
+                (Ok(topic), Ok(position)) => positions.extend(position.map(|position| (topic, position))),
+                (Ok(_), Err(refusal)) => drop(refused.insert(name, refusal)),
+                (Err(error), _) => drop(refused.insert(name, Refusal::invalid(error))),
+            }
+        }
+        let is_own = names.is_empty();
+        let mut topics = Vec::with_capacity(names.len());
+        for name in names {
+            match TopicName::parse(&name) {
+                Ok(_) if refused.contains_key(&name) => {}
+                Ok(topic) => {
+                    let position = positions.get(&topic).copied();
+                    topics.push((topic, position));
+                }
+                Err(error) => drop(refused.insert(name, Refusal::invalid(error))),
+            }
+        }
+        let topics = (!is_own).then_some(topics);
+        Ok(SubscribeAsk { topics, positions, refused: refused.into_iter().collect() })
     }
 
     fn draft(&self, max: usize) -> Result<MessageDraft, Refusal> {
@@ -310,8 +334,9 @@ mod tests {
             "{}",
             r#"{"type":"PING","type":"PING"}"#,
             r#"{"type":"SUBSCRIBE","topics":"a"}"#,
-            r#"{"type":"SUBSCRIBE","topics":["a b"]}"#,
-            r#"{"type":"SUBSCRIBE","positions":{"a":"x"}}"#,
+            r#"{"type":"SUBSCRIBE","topics":["a",5]}"#,
+            r#"{"type":"SUBSCRIBE","positions":["a"]}"#,
+            r#"{"type":"UNSUBSCRIBE","topics":["a b"]}"#,
             r#"{"type":"MESSAGE"}"#,
             r#"{"type":"MESSAGE","text":5}"#,
             r#"{"type":"MESSAGE","text":"a","body":1}"#,
