@@ -349,7 +349,7 @@ mod tests {
         ] {
             assert_eq!(refused(text).code, ErrorCode::Invalid, "{text}");
         }
-        let large = format!(r#"{{"type":"SIGNAL","text":"{}"}}"#, "x".repeat(4096));
+        let large = format!(r#"{{"type":"SIGNAL","text":"{}"}}"#, "x".repeat(4097));
         assert_eq!(refused(&large).code, ErrorCode::TooLarge);
     }
 
