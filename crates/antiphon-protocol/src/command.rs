@@ -72,6 +72,26 @@ pub struct HistoryAsk {
     pub limit: u32,
 }
 
+impl HistoryAsk {
+    /// How many entries a page has if nobody says.
+    pub const LIMIT: u32 = 50;
+    /// The most entries of a page.
+    pub const LIMIT_MAX: u32 = 200;
+}
+
+/// A page's limit as JSON writes a number: more than the most, however large, is the most; none: no whole number from 1.
+pub fn page_limit(text: &str, most: u32) -> Option<u32> {
+    // Rust's own parser would also take words.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let limit: f64 = text.parse().ok()?;
+    if limit > f64::from(most) {
+        return Some(most);
+    }
+    (limit >= 1.0 && limit.fract() == 0.0).then_some(limit as u32)
+}
+
 /// What a client wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -287,12 +307,9 @@ impl Fields<'_> {
 
     fn history(&self) -> Result<HistoryAsk, Refusal> {
         let limit = match self.limit {
-            None => 50,
-            Some(raw) => serde_json::from_str::<u64>(raw.get())
-                .ok()
-                .filter(|limit| *limit > 0)
-                .ok_or_else(|| Refusal::invalid("`limit` must be a whole number from 1 to 200"))?
-                .min(200) as u32,
+            None => HistoryAsk::LIMIT,
+            Some(raw) => page_limit(raw.get(), HistoryAsk::LIMIT_MAX)
+                .ok_or_else(|| Refusal::invalid("`limit` must be a whole number from 1 to 200"))?,
         };
         let ask = HistoryAsk {
             topic: self.topic()?,
@@ -401,10 +418,24 @@ mod tests {
 
     #[test]
     fn a_limit_over_the_most_is_the_most() {
-        let parse = |text| CommandFrame::parse(text).unwrap().command.unwrap();
-        let Command::History(ask) = parse(r#"{"type":"HISTORY","limit":100000}"#) else { panic!() };
-        assert_eq!(ask.limit, 200);
-        let Command::History(ask) = parse(r#"{"type":"HISTORY"}"#) else { panic!() };
-        assert_eq!(ask.limit, 50);
+        let limit = |limit: &str| {
+            let text = format!(r#"{{"type":"HISTORY","limit":{limit}}}"#);
+            match CommandFrame::parse(&text).unwrap().command {
+                Ok(Command::History(ask)) => Some(ask.limit),
+                _ => None,
+            }
+        };
+        for more in ["201", "100000", "18446744073709551616", "1e3", "1e400", "200.5"] {
+            assert_eq!(limit(more), Some(200), "{more}");
+        }
+        for (given, taken) in [("null", 50), ("1", 1), ("1.0", 1), ("2e1", 20), ("200", 200)] {
+            assert_eq!(limit(given), Some(taken), "{given}");
+        }
+        for bad in ["0", "0.5", "1.5", "-1", "-1e400", "\"5\"", "true", "[5]", "{}"] {
+            assert_eq!(limit(bad), None, "{bad}");
+        }
+        for bad in ["", "inf", "nan", "+1", ".5", " 1", "1 "] {
+            assert_eq!(page_limit(bad, 200), None, "{bad}");
+        }
     }
 }
