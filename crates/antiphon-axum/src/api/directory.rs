@@ -70,7 +70,7 @@ pub(crate) async fn list_tenants(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     asker.needs_key(Scope::Directory, None)?;
-    Ok(list(doors.node.engines().directory.list_tenants(&query.page()?).await?))
+    Ok(list(doors.node.engines().directory.list_tenants(&query.page()).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
@@ -123,7 +123,7 @@ pub(crate) async fn list_users(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()?).await?))
+    Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
@@ -180,7 +180,7 @@ pub(crate) async fn list_projects(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()?).await?))
+    Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",

@@ -3,22 +3,22 @@
 use std::{collections::HashSet, sync::Arc};
 
 use antiphon_core::{MemberSettings, Scope, Settings};
-use antiphon_protocol::UserId;
+use antiphon_protocol::{Refusal, UserId};
 use axum::{
     Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     asked::{Asked, Ids},
-    body::Body,
+    body::{Bodies, Body},
     directory::{gone, keeper},
+    fields::{Fields, FromFields},
     names::{self, PageQuery},
-    object::Object,
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
@@ -26,30 +26,40 @@ use crate::{asker::Asker, problem::Problem, server::Doors};
 const MEMBERS_MAX: usize = 10_000;
 
 /// What a member wants; what is left out stays as it is.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(ToSchema)]
 pub(crate) struct Wishes {
     /// Entries on the socket, in history and recovery.
-    #[serde(default)]
     deliver: Option<bool>,
     /// Push notifications.
-    #[serde(default)]
     push: Option<bool>,
 }
 
+impl FromFields for Wishes {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        Ok(Self { deliver: fields.boolean("deliver")?, push: fields.boolean("push")? })
+    }
+}
+
 /// One of many members.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct NewMember {
     /// The user; made where missing.
     #[schema(value_type = String)]
     user_id: UserId,
     /// Entries on the socket.
-    #[serde(default)]
     deliver: Option<bool>,
     /// Push notifications.
-    #[serde(default)]
     push: Option<bool>,
+}
+
+impl FromFields for NewMember {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        let user_id = fields.name("userId", UserId::parse)?;
+        let user_id = user_id.ok_or_else(|| Refusal::invalid("`userId` is missing"))?;
+        let Wishes { deliver, push } = Wishes::from_fields(fields)?;
+        Ok(Self { user_id, deliver, push })
+    }
 }
 
 /// A member.
@@ -96,7 +106,7 @@ pub(crate) async fn list(
     asker: Asker,
 ) -> Result<Json<Members>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
-    let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()?).await?;
+    let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()).await?;
     let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
     let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
     Ok(Json(Members { items, next }))
@@ -110,19 +120,19 @@ pub(crate) async fn put_many(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
-    Body(members): Body<Vec<Object<NewMember>>>,
+    Bodies(members): Bodies<NewMember>,
 ) -> Result<Json<Made>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     if members.len() > MEMBERS_MAX {
         return Err(Problem::invalid(format!("at most {MEMBERS_MAX} members at once")));
     }
-    let named: HashSet<&UserId> = members.iter().map(|Object(member)| &member.user_id).collect();
+    let named: HashSet<&UserId> = members.iter().map(|member| &member.user_id).collect();
     if named.len() < members.len() {
         return Err(Problem::invalid("a user may stand in the array only once"));
     }
     let members: Vec<MemberSettings> = members
         .into_iter()
-        .map(|Object(NewMember { user_id, deliver, push })| MemberSettings { user: user_id, deliver, push })
+        .map(|NewMember { user_id, deliver, push }| MemberSettings { user: user_id, deliver, push })
         .collect();
     let made = doors.node.engines().directory.put_members(&tenant, &project, &members).await?;
     doors.node.tenant_changed(&tenant).await;
@@ -137,7 +147,7 @@ pub(crate) async fn put(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
+    Body(Wishes { deliver, push }): Body<Wishes>,
 ) -> Result<Response, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
@@ -206,7 +216,7 @@ pub(crate) async fn put_settings(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
+    Body(Wishes { deliver, push }): Body<Wishes>,
 ) -> Result<Json<SettingsBody>, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);

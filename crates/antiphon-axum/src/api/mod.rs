@@ -5,9 +5,9 @@ mod body;
 mod counts;
 mod directory;
 mod entries;
+mod fields;
 mod members;
 mod names;
-mod object;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
