@@ -210,14 +210,15 @@ pub(crate) async fn get_settings(
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}/settings", tag = "members",
     params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)), request_body = Wishes,
-    responses((status = 200, body = SettingsBody)))]
-/// Changes a member's settings; a user may change its own.
+    responses((status = 201, description = "made the member", body = SettingsBody),
+        (status = 200, description = "was there", body = SettingsBody)))]
+/// Changes a member's settings; a user may change its own. A key makes the member where it is none.
 pub(crate) async fn put_settings(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
     Body(Wishes { deliver, push }): Body<Wishes>,
-) -> Result<Json<SettingsBody>, Problem> {
+) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
@@ -237,5 +238,6 @@ pub(crate) async fn put_settings(
     }
     doors.node.tenant_changed(&tenant).await;
     let Settings { deliver, push } = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
-    Ok(Json(SettingsBody { deliver, push }))
+    let status = if made > 0 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(SettingsBody { deliver, push })).into_response())
 }
