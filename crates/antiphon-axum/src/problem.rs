@@ -57,6 +57,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
     }
 
+    pub fn no_tenant() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such tenant: PUT it first")
+    }
+
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
     }

@@ -20,6 +20,7 @@ mod authorize;
 mod door;
 mod history;
 mod subscribe;
+mod tenant;
 
 mod ask;
 mod control;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_core::{Listed, Scope};
+use antiphon_node::By;
 use antiphon_protocol::TenantId;
 use axum::{
     Json,
@@ -123,7 +124,11 @@ pub(crate) async fn list_users(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()).await?))
+    let listed = doors.node.engines().directory.list_users(&tenant, &query.page()).await?;
+    if listed.items.is_empty() {
+        names::tenant_there(&doors, &By::Key, &tenant).await?;
+    }
+    Ok(list(listed))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
@@ -180,7 +185,11 @@ pub(crate) async fn list_projects(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()).await?))
+    let listed = doors.node.engines().directory.list_projects(&tenant, &query.page()).await?;
+    if listed.items.is_empty() {
+        names::tenant_there(&doors, &By::Key, &tenant).await?;
+    }
+    Ok(list(listed))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",

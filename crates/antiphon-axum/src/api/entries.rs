@@ -121,9 +121,9 @@ impl NewEntry {
 async fn explain(doors: &Doors, by: &By, topic: &Topic, refusal: Refusal) -> Problem {
     if refusal.code == ErrorCode::Forbidden
         && matches!(by, By::Key)
-        && let Ok(false) = doors.node.engines().directory.tenant_exists(topic.tenant()).await
+        && let Ok(false) = doors.node.tenant_exists(topic.tenant()).await
     {
-        return Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such tenant: PUT it first");
+        return Problem::no_tenant();
     }
     refusal.into()
 }
@@ -271,6 +271,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Entries>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
+    names::tenant_there(&doors, &by, topic.tenant()).await?;
     let HistoryQuery { before, after, limit } = query;
     let page = doors.node.history(&by, &topic, before, after, limit.unwrap_or(HistoryAsk::LIMIT)).await?;
     let HistoryPage { entries, more } = page;
@@ -288,6 +289,7 @@ pub(crate) async fn read(
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
+    names::tenant_there(&doors, &by, topic.tenant()).await?;
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
     let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(frame(&by, &entry)))

@@ -106,7 +106,11 @@ pub(crate) async fn list(
     asker: Asker,
 ) -> Result<Json<Members>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
-    let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()).await?;
+    let directory = &doors.node.engines().directory;
+    let listed = directory.list_members(&tenant, &project, &query.page()).await?;
+    if listed.items.is_empty() && !directory.project_exists(&tenant, &project).await? {
+        return Err(Problem::not_found());
+    }
     let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
     let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
     Ok(Json(Members { items, next }))

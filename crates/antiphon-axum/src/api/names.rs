@@ -3,13 +3,22 @@
 use std::collections::BTreeMap;
 
 use antiphon_core::Page;
+use antiphon_node::By;
 use antiphon_protocol::{ProjectId, TenantId, Topic, TopicName, UserId, page_limit};
 
 use super::asked::FromQuery;
-use crate::problem::Problem;
+use crate::{problem::Problem, server::Doors};
 
 /// The most items of a page of a list.
 const LIMIT_MAX: u32 = 1000;
+
+/// Whoever may know is told that there is no such tenant. A user's own is there, or its token would not be good.
+pub(crate) async fn tenant_there(doors: &Doors, by: &By, tenant: &TenantId) -> Named<()> {
+    if matches!(by, By::Key) && !doors.node.tenant_exists(tenant).await? {
+        return Err(Problem::no_tenant());
+    }
+    Ok(())
+}
 
 type Named<T> = Result<T, Problem>;
 
