@@ -20,6 +20,9 @@ use tokio::net::TcpStream;
 
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
 
+/// As much of what a header claims as a log should repeat.
+const CLAIM_CHARS: usize = 256;
+
 /// `/ws`: GET with an upgrade, or CONNECT over HTTP/2.
 pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -> Response {
     answer(&doors, request).await.unwrap_or_else(|refused| *refused)
@@ -27,20 +30,23 @@ pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -
 
 async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Box<Response>> {
     if let Err(origin::ForeignOrigin(text)) = origin::check(&request, &doors.options.allowed_origins) {
-        tracing::warn!(origin = ?text, "a foreign origin was refused; --allowed-origin would allow it");
+        let origin: String = text.chars().take(CLAIM_CHARS).collect();
+        tracing::warn!(
+            origin = origin.as_str(),
+            "a foreign origin was refused; --allowed-origin would allow it"
+        );
         return Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed").into());
     }
     let accept = accept(&request)?;
     room(doors)?;
-    let shown = shown(&request)?;
-    let caller = caller(doors, shown).await?;
-    let address = peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies);
-    let opening = Opening {
-        caller,
+    let mut opening = Opening {
+        caller: None,
         user_agent: claimed(request.headers(), "user-agent"),
         forwarded_for: claimed(request.headers(), "x-forwarded-for"),
-        address,
+        address: peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies),
     };
+    let shown = shown(&request).inspect_err(|_| refused("not of the form of a token", &opening))?;
+    opening.caller = caller(doors, shown, &opening).await?;
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::invalid("this connection can't be upgraded").into());
     };
@@ -134,7 +140,7 @@ fn shown(request: &Request) -> Result<Shown, Problem> {
 }
 
 /// The caller, where the upgrade shows a token or the embedding application has said who it is.
-async fn caller(doors: &Doors, shown: Shown) -> Result<Option<Arc<Caller>>, Problem> {
+async fn caller(doors: &Doors, shown: Shown, opening: &Opening) -> Result<Option<Arc<Caller>>, Problem> {
     let checked = match shown {
         Shown::Nothing => return Ok(None),
         Shown::Identity(identity) => doors.node.admit(identity).await,
@@ -142,14 +148,27 @@ async fn caller(doors: &Doors, shown: Shown) -> Result<Option<Arc<Caller>>, Prob
     };
     match checked {
         Ok(caller) => Ok(Some(caller)),
-        Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
+        Err(AuthError::Invalid(reason)) => {
+            refused(reason, opening);
+            Err(Problem::unauthorized())
+        }
         Err(AuthError::Seam(error)) => Err(error.into()),
     }
 }
 
+fn refused(reason: &'static str, opening: &Opening) {
+    tracing::warn!(
+        reason,
+        agent = opening.user_agent.as_deref(),
+        forwarded_for = opening.forwarded_for.as_deref(),
+        address = opening.address.map(tracing::field::display),
+        "an upgrade shows no valid token"
+    );
+}
+
 fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
     let value = headers.get(name)?.to_str().ok()?;
-    Some(value.chars().take(256).collect::<String>().into())
+    Some(value.chars().take(CLAIM_CHARS).collect::<String>().into())
 }
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.
