@@ -3,6 +3,7 @@
 
 mod access;
 mod broker;
+mod credential;
 mod directory;
 mod error;
 mod identity;
@@ -13,6 +14,10 @@ mod tasks;
 
 pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
 pub use broker::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox};
+pub use credential::{
+    KEY_PREFIX, TOKEN_PREFIX, end_after, find_key, hash_credential, is_credential, issue_token,
+    make_credential, random_bytes,
+};
 pub use directory::{Directory, Listed, MemberSettings, Page, Settings, UserState};
 pub use error::SeamError;
 pub use identity::{

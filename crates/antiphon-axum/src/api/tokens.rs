@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon_core::{NewToken, Tokens};
+use antiphon_core::{Tokens, issue_token};
 use antiphon_protocol::{Refusal, now_ms};
 use axum::{
     Json,
@@ -10,9 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
@@ -53,7 +51,8 @@ impl FromFields for NewTokenBody {
 pub(crate) struct TokenBody {
     token: String,
     /// Milliseconds since the Unix epoch.
-    expires_at: i64,
+    #[schema(value_type = i64)]
+    expires_at: Option<i64>,
 }
 
 fn tokens(doors: &Doors) -> Result<&Arc<dyn Tokens>, Problem> {
@@ -74,12 +73,8 @@ pub(crate) async fn issue(
 ) -> Result<Response, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let ttl = ttl_seconds.unwrap_or(3600);
-    let random: [u8; 32] = rand::random();
-    let token = format!("ant_{}", URL_SAFE_NO_PAD.encode(random));
-    let expires_at = now_ms() + i64::try_from(ttl).unwrap_or(i64::MAX / 1000) * 1000;
-    let hash = Sha256::digest(token.as_bytes()).into();
-    let new = NewToken { tenant: tenant.clone(), user, hash, expires_at: Some(expires_at) };
-    tokens(&doors)?.add_token(&new).await?;
+    let ttl = Duration::from_secs(ttl);
+    let (token, expires_at) = issue_token(tokens(&doors)?.as_ref(), &tenant, &user, Some(ttl)).await?;
     doors.node.tenant_changed(&tenant).await;
     Ok((StatusCode::CREATED, Json(TokenBody { token, expires_at })).into_response())
 }
