@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::AuthError;
 use antiphon_node::Caller;
+use antiphon_protocol::{ErrorCode, ProblemCode};
 use antiphon_reactor::{Accepted, RawSocket};
 use antiphon_session::Opening;
 use antiphon_ws::handshake::{Upgrade, UpgradeError};
@@ -35,7 +36,9 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
             origin = origin.as_str(),
             "a foreign origin was refused; --allowed-origin would allow it"
         );
-        return Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed").into());
+        return Err(
+            Problem::new(ProblemCode::Refused(ErrorCode::Forbidden), "this origin is not allowed").into()
+        );
     }
     let accept = accept(&request)?;
     room(doors)?;
@@ -97,7 +100,7 @@ pub(crate) fn accept(request: &Request) -> Result<Option<String>, Box<Response>>
 
 fn not_upgraded(error: &UpgradeError) -> Box<Response> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = Problem::new(status, "INVALID", error.to_string()).into_response();
+    let mut response = Problem::invalid(error.to_string()).with_status(status).into_response();
     response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Box::new(response)

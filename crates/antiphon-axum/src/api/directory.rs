@@ -48,11 +48,11 @@ fn made(is_new: bool, id: &str) -> Response {
 }
 
 fn found(is_there: bool, id: &str) -> Result<Json<Named>, Problem> {
-    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::not_found()) }
+    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::nothing_here()) }
 }
 
 pub(crate) fn gone(was_there: bool) -> Result<StatusCode, Problem> {
-    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::nothing_here()) }
 }
 
 /// The tenant of the path, for a key that may keep its directory.

@@ -291,6 +291,6 @@ pub(crate) async fn read(
     let by = asker.acts(Scope::Publish, topic.tenant())?;
     names::tenant_there(&doors, &by, topic.tenant()).await?;
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
-    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::not_found)?;
+    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::nothing_here)?;
     Ok(Json(frame(&by, &entry)))
 }

@@ -56,8 +56,7 @@ pub(crate) struct TokenBody {
 }
 
 fn tokens(doors: &Doors) -> Result<&Arc<dyn Tokens>, Problem> {
-    let missing =
-        || Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "this application issues its own tokens");
+    let missing = || Problem::not_found("this application issues its own tokens");
     doors.node.engines().tokens.as_ref().ok_or_else(missing)
 }
 
