@@ -102,7 +102,7 @@ pub(crate) async fn get_tenant(
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
     responses((status = 204, description = "gone, and its connections end")))]
-/// Deletes a tenant with its users, projects and tokens; its entries stay until the retention has passed.
+/// Deletes a tenant with its users, projects and tokens; nobody reads its entries any more, also not if it is made again.
 pub(crate) async fn delete_tenant(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
