@@ -224,3 +224,17 @@ async fn of_a_tenant_or_project_that_is_not_there_nothing_is_read_and_nothing_go
     house.api("POST", NEWS, r#"{"text":"new"}"#).await.is(201);
     house.api("GET", NEWS, "").await.is(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_another_topic_is_no_place_to_read_from() {
+    let house = House::new().await;
+    house.api("POST", NEWS, r#"{"text":"x"}"#).await.is(201);
+    let made =
+        house.api("POST", "/tenants/acme/topics/sport/entries", r#"{"text":"x"}"#).await.is(201).json();
+    let position = made["position"].as_str().unwrap();
+    for side in ["before", "after"] {
+        let answer = house.api("GET", &format!("{NEWS}?{side}={position}"), "").await;
+        answer.is_problem(400, "INVALID");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("read without it"));
+    }
+}
