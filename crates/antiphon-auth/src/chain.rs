@@ -1,9 +1,9 @@
 //! Which authenticator a token is for: its form says so, and each form's tokens are checked in one batch.
 
-use antiphon_core::{AuthError, Authenticator, Identity};
+use antiphon_core::{AuthError, Authenticator, Identity, TOKEN_PREFIX};
 use async_trait::async_trait;
 
-use crate::{JwtAuthenticator, MAX_TOKEN_BYTES, OpaqueAuthenticator, TOKEN_PREFIX};
+use crate::{JwtAuthenticator, MAX_TOKEN_BYTES, OpaqueAuthenticator};
 
 /// Opaque tokens, JWTs, or both.
 #[derive(Default)]

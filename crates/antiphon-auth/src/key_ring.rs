@@ -1,17 +1,11 @@
-//! API keys: made, found by their SHA-256, checked for their end, their scopes and their tenant.
+//! API keys: made, listed, revoked.
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon_core::{ApiKey, ApiKeys, Scope, SeamError};
-use antiphon_protocol::{TenantId, now_ms};
-
-use crate::{
-    opaque::end_after,
-    secret::{hash, is_credential, make_credential, random, same_hash},
+use antiphon_core::{
+    ApiKey, ApiKeys, KEY_PREFIX, Scope, SeamError, end_after, hash_credential, make_credential, random_bytes,
 };
-
-/// How an API key begins.
-pub const KEY_PREFIX: &str = "antkey_";
+use antiphon_protocol::{TenantId, now_ms};
 
 /// The API keys of an engine.
 #[derive(Clone)]
@@ -34,10 +28,10 @@ impl KeyRing {
     ) -> Result<(String, ApiKey), SeamError> {
         let key = make_credential(KEY_PREFIX)?;
         let scopes = if scopes.is_empty() { &Scope::ALL } else { scopes };
-        let id = random::<6>()?.iter().fold("k".to_owned(), |id, byte| format!("{id}{byte:02x}"));
+        let id = random_bytes::<6>()?.iter().fold("k".to_owned(), |id, byte| format!("{id}{byte:02x}"));
         let row = ApiKey {
             id,
-            hash: hash(&key),
+            hash: hash_credential(&key),
             scopes: Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect(),
             tenant,
             expires_at: ttl.map(end_after),
@@ -45,16 +39,6 @@ impl KeyRing {
         };
         self.keys.add_key(&row).await?;
         Ok((key, row))
-    }
-
-    /// The row of a key that is valid now.
-    pub async fn find(&self, key: &str) -> Result<Option<ApiKey>, SeamError> {
-        if !is_credential(KEY_PREFIX, key) {
-            return Ok(None);
-        }
-        let hash = hash(key);
-        let found = self.keys.find_key(&hash).await?;
-        Ok(found.filter(|row| same_hash(&row.hash, &hash) && row.expires_at.is_none_or(|end| end > now_ms())))
     }
 
     /// All keys, in the order of their making.
@@ -65,40 +49,5 @@ impl KeyRing {
     /// Removes a key by its id; false if there is none.
     pub async fn revoke(&self, id: &str) -> Result<bool, SeamError> {
         self.keys.revoke_key(id).await
-    }
-}
-
-/// May this key do that, to that tenant? What concerns no single tenant is not for a key of one.
-pub fn permits(key: &ApiKey, scope: Scope, tenant: Option<&TenantId>) -> bool {
-    let scoped = key.scopes.iter().any(|has| *has == scope || *has == Scope::Admin);
-    scoped && key.tenant.as_ref().is_none_or(|own| Some(own) == tenant)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(scopes: &[Scope], tenant: Option<&str>) -> ApiKey {
-        ApiKey {
-            id: "k".into(),
-            hash: [0; 32],
-            scopes: scopes.to_vec(),
-            tenant: tenant.map(|id| TenantId::parse(id).unwrap()),
-            expires_at: None,
-            created_at: 0,
-        }
-    }
-
-    #[test]
-    fn a_key_does_what_its_scopes_say_for_its_tenant_alone() {
-        let (acme, globex) = (TenantId::parse("acme").unwrap(), TenantId::parse("globex").unwrap());
-        let publish = key(&[Scope::Publish], Some("acme"));
-        assert!(permits(&publish, Scope::Publish, Some(&acme)));
-        assert!(!permits(&publish, Scope::Publish, Some(&globex)));
-        assert!(!permits(&publish, Scope::Publish, None));
-        assert!(!permits(&publish, Scope::Directory, Some(&acme)));
-        assert!(permits(&key(&[Scope::Metrics], None), Scope::Metrics, None));
-        assert!(permits(&key(&[Scope::Admin], None), Scope::Directory, Some(&acme)));
-        assert!(!permits(&key(&[Scope::Admin], Some("acme")), Scope::Directory, Some(&globex)));
     }
 }

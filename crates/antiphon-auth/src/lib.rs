@@ -21,9 +21,12 @@ pub use chain::Authenticators;
 pub use claims::JwtRules;
 pub use jwks::{Jwks, JwksError, JwksSource};
 pub use jwt::JwtAuthenticator;
-pub use key_ring::{KEY_PREFIX, KeyRing, permits};
-pub use opaque::{OpaqueAuthenticator, TOKEN_PREFIX, issue};
+pub use key_ring::KeyRing;
+pub use opaque::OpaqueAuthenticator;
 pub use secret::Secret;
+
+/// Makes a token for a user.
+pub use antiphon_core::issue_token as issue;
 pub use verify_key::{KeyError, VerifyKey};
 
 /// The most bytes that a token of any form may have.

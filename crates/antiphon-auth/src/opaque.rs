@@ -1,34 +1,12 @@
 //! Opaque tokens: 256 random bits of which only the SHA-256 is kept. They end to the second by the wall clock.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use antiphon_core::{AuthError, Authenticator, Identity, NewToken, SeamError, Tokens};
-use antiphon_protocol::{TenantId, UserId, now_ms};
+use antiphon_core::{
+    AuthError, Authenticator, Identity, SeamError, TOKEN_PREFIX, Tokens, hash_credential, is_credential,
+};
+use antiphon_protocol::now_ms;
 use async_trait::async_trait;
-
-use crate::secret::{hash, is_credential, make_credential};
-
-/// How an opaque token begins.
-pub const TOKEN_PREFIX: &str = "ant_";
-
-/// Makes a token for a user (tenant and user too where missing): the token, and when it ends (ms).
-pub async fn issue(
-    tokens: &dyn Tokens,
-    tenant: &TenantId,
-    user: &UserId,
-    ttl: Option<Duration>,
-) -> Result<(String, Option<i64>), SeamError> {
-    let token = make_credential(TOKEN_PREFIX)?;
-    let expires_at = ttl.map(end_after);
-    let new = NewToken { tenant: tenant.clone(), user: user.clone(), hash: hash(&token), expires_at };
-    tokens.add_token(&new).await?;
-    Ok((token, expires_at))
-}
-
-/// The time (ms) after which something made now has ended.
-pub(crate) fn end_after(ttl: Duration) -> i64 {
-    now_ms().saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
-}
 
 /// Knows the bearers of opaque tokens.
 pub struct OpaqueAuthenticator {
@@ -47,8 +25,12 @@ impl Authenticator for OpaqueAuthenticator {
     async fn authenticate(&self, tokens: &[&str]) -> Vec<Result<Identity, AuthError>> {
         // What has not even the form costs no query.
         let known: Vec<bool> = tokens.iter().map(|token| is_credential(TOKEN_PREFIX, token)).collect();
-        let hashes: Vec<[u8; 32]> =
-            tokens.iter().zip(&known).filter(|(_, known)| **known).map(|(token, _)| hash(token)).collect();
+        let hashes: Vec<[u8; 32]> = tokens
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| **known)
+            .map(|(token, _)| hash_credential(token))
+            .collect();
         let found = if hashes.is_empty() { Ok(Vec::new()) } else { self.tokens.find_tokens(&hashes).await };
         let mut found = match found {
             Ok(found) => found.into_iter(),

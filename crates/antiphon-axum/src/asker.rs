@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{ApiKey, AuthError, Scope};
+use antiphon_core::{ApiKey, AuthError, KEY_PREFIX, Scope, find_key};
 use antiphon_node::{By, Caller};
-use antiphon_protocol::{TenantId, UserId, now_ms};
+use antiphon_protocol::{TenantId, UserId};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::{problem::Problem, server::Doors};
-
-/// How an API key begins.
-const KEY_PREFIX: &str = "antkey_";
 
 /// Whoever asks.
 pub(crate) enum Asker {
@@ -51,10 +46,7 @@ impl Asker {
         let token = bearer(headers)?.ok_or_else(Problem::unauthorized)?;
         if token.starts_with(KEY_PREFIX) {
             let Some(keys) = &doors.node.engines().keys else { return Err(Problem::unauthorized()) };
-            let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-            let found = keys.find_key(&hash).await?.filter(|key| {
-                bool::from(key.hash.ct_eq(&hash)) && key.expires_at.is_none_or(|ends| ends > now_ms())
-            });
+            let found = find_key(keys.as_ref(), token).await?;
             return found.map(Self::Key).ok_or_else(Problem::unauthorized);
         }
         match doors.node.authenticate(token).await {
@@ -67,7 +59,7 @@ impl Asker {
     /// A key with this scope for this tenant; users may not.
     pub fn needs_key(&self, scope: Scope, tenant: Option<&TenantId>) -> Result<(), Problem> {
         match self {
-            Self::Key(key) if permits(key, scope, tenant) => Ok(()),
+            Self::Key(key) if key.permits(scope, tenant) => Ok(()),
             _ => Err(Problem::forbidden()),
         }
     }
@@ -75,7 +67,7 @@ impl Asker {
     /// A key with this scope for this tenant, or a user of it.
     pub fn acts(&self, scope: Scope, tenant: &TenantId) -> Result<By, Problem> {
         match self {
-            Self::Key(key) if permits(key, scope, Some(tenant)) => Ok(By::Key),
+            Self::Key(key) if key.permits(scope, Some(tenant)) => Ok(By::Key),
             Self::User(caller) if caller.tenant() == tenant => Ok(By::User(caller.clone())),
             _ => Err(Problem::forbidden()),
         }
@@ -88,9 +80,4 @@ impl Asker {
             _ => self.needs_key(scope, Some(tenant)),
         }
     }
-}
-
-fn permits(key: &ApiKey, scope: Scope, tenant: Option<&TenantId>) -> bool {
-    let has_scope = key.scopes.contains(&scope) || key.scopes.contains(&Scope::Admin);
-    has_scope && key.tenant.as_ref().is_none_or(|own| tenant == Some(own))
 }

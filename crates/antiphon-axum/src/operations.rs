@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
+/// When it is worth asking again whether the node is ready.
+const RETRY_AFTER_SECONDS: &str = "1";
+
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
@@ -36,7 +39,7 @@ pub(crate) fn router(doors: &Arc<Doors>, is_open: bool) -> Router {
 
 async fn ready(State(doors): State<Arc<Doors>>) -> Response {
     let health = doors.node.health();
-    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_ready = health.ready;
     let body = Ready {
         ready: health.ready,
         draining: health.draining,
@@ -44,7 +47,11 @@ async fn ready(State(doors): State<Arc<Doors>>) -> Response {
         broker: health.broker == BrokerState::Up,
         reason: health.reason,
     };
-    (status, Json(body)).into_response()
+    if is_ready {
+        return Json(body).into_response();
+    }
+    let after = (header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    (StatusCode::SERVICE_UNAVAILABLE, [after], Json(body)).into_response()
 }
 
 async fn metrics(State(doors): State<Arc<Doors>>, asker: Asker) -> Result<Response, Problem> {

@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): what is wrong and what to do, never an inner cause.
 
 use antiphon_core::SeamError;
-use antiphon_protocol::{ErrorCode, Refusal};
+use antiphon_protocol::{ErrorCode, ProblemCode, Refusal};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
-    code: &'static str,
+    code: ProblemCode,
     detail: String,
     retry_after_ms: Option<u64>,
 }
@@ -26,7 +26,7 @@ pub struct ProblemBody {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// One of the protocol's error codes, or the status' text in capitals.
+    /// One of the protocol's codes.
     code: &'static str,
     /// What is wrong and what to do.
     detail: String,
@@ -36,60 +36,61 @@ pub struct ProblemBody {
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, code, detail: detail.into(), retry_after_ms: None }
     }
 
+    /// The same with a status of its own.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "INVALID", detail)
+        Self::new(ProblemCode::Refused(ErrorCode::Invalid), detail)
     }
 
     pub fn unauthorized() -> Self {
         let detail = "a valid API key or token is needed: Authorization: Bearer <key>";
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail)
+        Self::new(ProblemCode::Unauthorized, detail)
     }
 
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this does not exist or is not yours to use")
+        Refusal::forbidden().into()
     }
 
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here")
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::NotFound, detail)
+    }
+
+    pub fn nothing_here() -> Self {
+        Self::not_found("there is nothing here")
+    }
+
+    pub fn no_tenant() -> Self {
+        Self::not_found("there is no such tenant: PUT it first")
     }
 
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this path has no such method")
+        Self::new(ProblemCode::MethodNotAllowed, "this path has no such method")
     }
 
     pub fn unavailable(retry_after_ms: u64) -> Self {
-        let refusal = Refusal::unavailable(retry_after_ms);
-        refusal.into()
+        Refusal::unavailable(retry_after_ms).into()
     }
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal.code {
-            ErrorCode::Invalid => StatusCode::BAD_REQUEST,
-            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
-            ErrorCode::Conflict => StatusCode::CONFLICT,
-            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        };
         let Refusal { code, text, retry_after_ms } = refusal;
-        Self { status, code: code.as_str(), detail: text, retry_after_ms }
+        Self { retry_after_ms, ..Self::new(ProblemCode::Refused(code), text) }
     }
 }
 
 impl From<SeamError> for Problem {
     fn from(error: SeamError) -> Self {
         if let SeamError::NotKept = error {
-            return Self::new(
-                StatusCode::NOT_FOUND,
-                "NOT_FOUND",
-                "the application keeps this itself, not here",
-            );
+            return Self::not_found("the application keeps this itself, not here");
         }
         tracing::error!(%error, "a request could not be answered");
         Self::unavailable(1000)
@@ -107,7 +108,8 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { status, code, detail, retry_after_ms } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = ProblemBody { title, status: status.as_u16(), code, detail, retry_after_ms };
+        let body =
+            ProblemBody { title, status: status.as_u16(), code: code.as_str(), detail, retry_after_ms };
         let json = serde_json::to_vec(&body).expect("a problem is plain data");
         let mut response = (status, json).into_response();
         let headers = response.headers_mut();
@@ -124,5 +126,5 @@ impl IntoResponse for Problem {
 
 /// What the routers here answer for a path that is not there; whoever serves nothing else gives it to `Router::fallback`.
 pub async fn not_found() -> impl IntoResponse {
-    Problem::not_found()
+    Problem::nothing_here()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::AuthError;
 use antiphon_node::Caller;
+use antiphon_protocol::{ErrorCode, ProblemCode};
 use antiphon_reactor::{Accepted, HalfOpenPlace, RawSocket};
 use antiphon_session::Opening;
 use antiphon_ws::handshake::{Upgrade, UpgradeError};
@@ -20,6 +21,9 @@ use tokio::net::TcpStream;
 
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
 
+/// As much of what a header claims as a log should repeat.
+const CLAIM_CHARS: usize = 256;
+
 /// An extension of a request: what its acceptor counts a half-open connection by. It is held until the client of the socket
 /// has shown who it is, or has gone; for any other request, until that is answered.
 #[derive(Clone)]
@@ -32,21 +36,26 @@ pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -
 
 async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Box<Response>> {
     if let Err(origin::ForeignOrigin(text)) = origin::check(&request, &doors.options.allowed_origins) {
-        tracing::warn!(origin = ?text, "a foreign origin was refused; --allowed-origin would allow it");
-        return Err(Problem::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this origin is not allowed").into());
+        let origin: String = text.chars().take(CLAIM_CHARS).collect();
+        tracing::warn!(
+            origin = origin.as_str(),
+            "a foreign origin was refused; --allowed-origin would allow it"
+        );
+        return Err(
+            Problem::new(ProblemCode::Refused(ErrorCode::Forbidden), "this origin is not allowed").into()
+        );
     }
     let accept = accept(&request)?;
     room(doors)?;
-    let shown = shown(&request)?;
-    let caller = caller(doors, shown).await?;
-    let address = peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies);
-    let opening = Opening {
-        caller,
+    let mut opening = Opening {
+        caller: None,
         user_agent: claimed(request.headers(), "user-agent"),
         forwarded_for: claimed(request.headers(), "x-forwarded-for"),
-        address,
+        address: peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies),
     };
     let place = request.extensions_mut().remove::<HalfOpen>().map(|HalfOpen(place)| place);
+    let shown = shown(&request).inspect_err(|_| refused("not of the form of a token", &opening))?;
+    opening.caller = caller(doors, shown, &opening).await?;
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Problem::invalid("this connection can't be upgraded").into());
     };
@@ -97,7 +106,7 @@ pub(crate) fn accept(request: &Request) -> Result<Option<String>, Box<Response>>
 
 fn not_upgraded(error: &UpgradeError) -> Box<Response> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = Problem::new(status, "INVALID", error.to_string()).into_response();
+    let mut response = Problem::invalid(error.to_string()).with_status(status).into_response();
     response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Box::new(response)
@@ -118,7 +127,8 @@ fn room(doors: &Doors) -> Result<(), Problem> {
     let limits = doors.node.limits();
     let is_full =
         doors.reactor.connections() >= limits.connections || doors.reactor.half_open() >= limits.half_open;
-    if is_full || doors.node.health().draining {
+    // A node that drains still accepts while its balancer has not noticed.
+    if is_full || !doors.node.health().accepting {
         return Err(Problem::unavailable(1000 + rand::random_range(0..4000)));
     }
     Ok(())
@@ -139,7 +149,7 @@ fn shown(request: &Request) -> Result<Shown, Problem> {
 }
 
 /// The caller, where the upgrade shows a token or the embedding application has said who it is.
-async fn caller(doors: &Doors, shown: Shown) -> Result<Option<Arc<Caller>>, Problem> {
+async fn caller(doors: &Doors, shown: Shown, opening: &Opening) -> Result<Option<Arc<Caller>>, Problem> {
     let checked = match shown {
         Shown::Nothing => return Ok(None),
         Shown::Identity(identity) => doors.node.admit(identity).await,
@@ -147,14 +157,27 @@ async fn caller(doors: &Doors, shown: Shown) -> Result<Option<Arc<Caller>>, Prob
     };
     match checked {
         Ok(caller) => Ok(Some(caller)),
-        Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
+        Err(AuthError::Invalid(reason)) => {
+            refused(reason, opening);
+            Err(Problem::unauthorized())
+        }
         Err(AuthError::Seam(error)) => Err(error.into()),
     }
 }
 
+fn refused(reason: &'static str, opening: &Opening) {
+    tracing::warn!(
+        reason,
+        agent = opening.user_agent.as_deref(),
+        forwarded_for = opening.forwarded_for.as_deref(),
+        address = opening.address.map(tracing::field::display),
+        "an upgrade shows no valid token"
+    );
+}
+
 fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
     let value = headers.get(name)?.to_str().ok()?;
-    Some(value.chars().take(256).collect::<String>().into())
+    Some(value.chars().take(CLAIM_CHARS).collect::<String>().into())
 }
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.

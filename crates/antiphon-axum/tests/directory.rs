@@ -130,6 +130,18 @@ async fn a_user_keeps_its_own_settings_and_makes_itself_no_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_keys_put_of_settings_makes_the_member_and_says_so() {
+    let house = House::new().await;
+    let settings = "/tenants/initech/projects/p1/members/ian/settings";
+    house.api("GET", settings, "").await.is_problem(404, "NOT_FOUND");
+    let made = house.api("PUT", settings, r#"{"push":false}"#).await.is(201).json();
+    assert_eq!(made, json!({"deliver": true, "push": false}));
+    assert_eq!(house.api("PUT", settings, "{}").await.is(200).json(), made);
+    let member = house.api("GET", "/tenants/initech/projects/p1/members/ian", "").await.is(200).json();
+    assert_eq!(member, json!({"userId": "ian", "deliver": true, "push": false}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_good_until_it_is_revoked_and_the_next_one_at_once() {
     let house = House::new().await;
     let tokens = "/tenants/acme/users/ann/tokens";

@@ -136,7 +136,9 @@ async fn a_node_is_ready_without_a_broker_and_not_once_it_drains() {
     assert_eq!((&ready["ready"], &ready["broker"]), (&true.into(), &false.into()));
     assert!(ready["reason"].as_str().unwrap().contains("broker"));
     house.doors.node().begin_drain();
-    let ready = house.ask("GET", "/health/ready", "", "").await.is(503).json();
+    let ready = house.ask("GET", "/health/ready", "", "").await.is(503);
+    assert_eq!(ready.header("retry-after"), "1");
+    let ready = ready.json();
     assert_eq!((&ready["ready"], &ready["draining"]), (&false.into(), &true.into()));
     house.ask("GET", "/health/live", "", "").await.is(200);
 }

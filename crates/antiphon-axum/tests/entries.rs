@@ -149,12 +149,12 @@ async fn a_wrong_body_is_refused_with_its_reason() {
 async fn what_is_too_large_is_413() {
     let house = House::new().await;
     let text = |bytes: usize| format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes));
-    house.api("POST", NEWS, &text(64 * 1024 - 2)).await.is(201);
-    house.api("POST", NEWS, &text(64 * 1024 - 1)).await.is_problem(413, "TOO_LARGE");
+    house.api("POST", NEWS, &text(64 * 1024)).await.is(201);
+    house.api("POST", NEWS, &text(64 * 1024 + 1)).await.is_problem(413, "TOO_LARGE");
     house.api("POST", NEWS, &text(2 * 1024 * 1024)).await.is_problem(413, "TOO_LARGE");
     let signals = "/tenants/acme/topics/news/signals";
-    house.api("POST", signals, &text(4096 - 2)).await.is(202);
-    house.api("POST", signals, &text(4096 - 1)).await.is_problem(413, "TOO_LARGE");
+    house.api("POST", signals, &text(4096)).await.is(202);
+    house.api("POST", signals, &text(4096 + 1)).await.is_problem(413, "TOO_LARGE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,4 +187,54 @@ async fn nothing_is_published_where_nothing_can_be() {
     house.api("POST", "/tenants/acme/topics/a%2Fb%3Fc%23d%25/entries", text).await.is(201);
     let page = house.api("GET", "/tenants/acme/topics/a%2Fb%3Fc%23d%25/entries", "").await.is(200).json();
     assert_eq!(page["entries"][0]["entry"]["topic"], "a/b?c#d%");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_tenant_or_project_that_is_not_there_nothing_is_read_and_nothing_goes_to_it() {
+    let house = House::new().await;
+    house.api("POST", NEWS, r#"{"text":"old"}"#).await.is(201);
+    let id =
+        house.api("GET", NEWS, "").await.json()["entries"][0]["entry"]["id"].as_str().unwrap().to_owned();
+    house.api("PUT", "/tenants/globex/projects/p1", "").await.is(201);
+    house.api("DELETE", "/tenants/acme", "").await.is(204);
+    for tenant in ["acme", "nobody"] {
+        for (method, path, body) in [
+            ("GET", "/users", ""),
+            ("GET", "/users?cursor=a", ""),
+            ("GET", "/projects", ""),
+            ("GET", "/projects/p1/members", ""),
+            ("GET", "/topics/news/entries", ""),
+            ("GET", &format!("/topics/news/entries/{id}"), ""),
+            ("GET", "/topics/news/presence", ""),
+            ("POST", "/topics/news/entries", r#"{"text":"x"}"#),
+            ("POST", "/entries", r#"[{"topic":"news","text":"x"}]"#),
+            ("POST", "/topics/news/signals", r#"{"text":"x"}"#),
+        ] {
+            let path = format!("/tenants/{tenant}{path}");
+            house.api(method, &path, body).await.is_problem(404, "NOT_FOUND");
+        }
+    }
+    // What is there, but empty, is empty: topics need no making.
+    for path in ["/projects/p1/members", "/topics/never-used/entries", "/topics/project:p2/entries"] {
+        house.api("GET", &format!("/tenants/globex{path}"), "").await.is(200);
+    }
+    house.api("GET", "/tenants/globex/projects/p2/members", "").await.is_problem(404, "NOT_FOUND");
+    // A tenant that is made again is there again.
+    house.api("PUT", "/tenants/acme", "").await.is(201);
+    house.api("POST", NEWS, r#"{"text":"new"}"#).await.is(201);
+    house.api("GET", NEWS, "").await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_another_topic_is_no_place_to_read_from() {
+    let house = House::new().await;
+    house.api("POST", NEWS, r#"{"text":"x"}"#).await.is(201);
+    let made =
+        house.api("POST", "/tenants/acme/topics/sport/entries", r#"{"text":"x"}"#).await.is(201).json();
+    let position = made["position"].as_str().unwrap();
+    for side in ["before", "after"] {
+        let answer = house.api("GET", &format!("{NEWS}?{side}={position}"), "").await;
+        answer.is_problem(400, "INVALID");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("read without it"));
+    }
 }

@@ -4,135 +4,20 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use antiphon_axum::{Doors, HttpOptions};
+use antiphon_axum::HttpOptions;
 use antiphon_core::Limits;
 use antiphon_ws::{Opcode, client};
-use axum::Router;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::{Value, json};
-use support::{House, Plan};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+use serde_json::json;
+use support::{
+    House, Plan,
+    line::{Line, request, served, status, upgraded},
 };
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-async fn served(router: Router) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
-
-/// A request for an upgrade with these further headers.
-fn request(headers: &[(&str, &str)]) -> String {
-    let mut request =
-        "GET /ws HTTP/1.1\r\nhost: chat.example.com\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            .to_owned();
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    request + "\r\n"
-}
-
-/// One end of a conversation.
-struct Line<T> {
-    io: T,
-    read: Vec<u8>,
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
-    fn new(io: T) -> Self {
-        Self { io, read: Vec::new() }
-    }
-
-    async fn fill(&mut self) -> bool {
-        let mut chunk = [0; 4096];
-        let len = tokio::time::timeout(PATIENCE, self.io.read(&mut chunk)).await.expect("an answer in time");
-        let len = len.unwrap_or(0);
-        self.read.extend_from_slice(&chunk[..len]);
-        len > 0
-    }
-
-    /// The head of the answer.
-    async fn head(&mut self) -> String {
-        loop {
-            if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head: Vec<u8> = self.read.drain(..end + 4).collect();
-                return String::from_utf8(head).unwrap().to_ascii_lowercase();
-            }
-            assert!(self.fill().await, "the connection ended: {:?}", String::from_utf8_lossy(&self.read));
-        }
-    }
-
-    async fn say(&mut self, frame: Value) {
-        self.io.write_all(&client::frame(Opcode::Text, frame.to_string().as_bytes())).await.unwrap();
-    }
-
-    /// The next frame that is neither a ping nor a pong; none: closed.
-    async fn hear(&mut self) -> Option<(u8, Vec<u8>)> {
-        loop {
-            let short = self.read.get(1).map(|len| usize::from(*len));
-            let (start, len) = match (short, self.read.get(2..4)) {
-                (Some(len @ 0..126), _) => (2, len),
-                (Some(126), Some(len)) => (4, usize::from(u16::from_be_bytes([len[0], len[1]]))),
-                _ => (2, usize::MAX / 2),
-            };
-            if self.read.len() >= start + len {
-                let frame: Vec<u8> = self.read.drain(..start + len).collect();
-                let opcode = frame[0] & 0x0f;
-                if opcode < 9 {
-                    return Some((opcode, frame[start..].to_vec()));
-                }
-                continue;
-            }
-            if !self.fill().await {
-                return None;
-            }
-        }
-    }
-
-    async fn expect(&mut self, kind: &str) -> Value {
-        loop {
-            let (_, frame) = self.hear().await.unwrap_or_else(|| panic!("closed before {kind}"));
-            let frame: Value = serde_json::from_slice(&frame).unwrap();
-            if frame["type"] == kind {
-                return frame;
-            }
-        }
-    }
-
-    /// Subscribe, publish, get one's own entry back.
-    async fn converse(&mut self, token: Option<&str>) {
-        let mut subscribe = json!({"type": "SUBSCRIBE"});
-        if let Some(token) = token {
-            subscribe["token"] = token.into();
-        }
-        self.say(subscribe).await;
-        let subscribed = self.expect("SUBSCRIPTION_SUCCESSFUL").await;
-        assert_eq!((&subscribed["text"], &subscribed["userId"]), (&json!("acme"), &json!("ann")));
-        let long = "x".repeat(20_000);
-        self.say(json!({"type": "MESSAGE", "text": long})).await;
-        assert_eq!(self.expect("MESSAGE").await["text"], long);
-    }
-}
-
-async fn upgraded(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> (Line<TcpStream>, String) {
-    let mut line = Line::new(TcpStream::connect(address).await.unwrap());
-    line.io.write_all(request(headers).as_bytes()).await.unwrap();
-    let head = line.head().await;
-    (line, head)
-}
-
-fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).unwrap().parse().unwrap()
-}
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_socket_converses_and_what_came_with_the_upgrade_is_not_lost() {
@@ -320,25 +205,37 @@ async fn what_asks_for_no_websocket_gets_a_reason() {
     }
 }
 
-async fn is_full_or_draining(doors: &Arc<Doors>) -> String {
-    let address = served(antiphon_axum::router(doors)).await;
-    let (_, head) = upgraded(address, &[]).await;
-    assert_eq!(status(&head), 503);
+async fn refused_with_a_time(house: &House) {
+    let (_, head) = upgraded(served(house.router.clone()).await, &[]).await;
+    assert_eq!(status(&head), 503, "{head}");
     assert!(head.contains("retry-after: "), "{head}");
-    head
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_node_and_one_that_drains_say_when_to_come_back() {
+async fn a_full_node_says_when_to_come_back() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let house = House::of(Plan { limits, ..Plan::default() }).await;
     let token = house.token("acme", "ann").await;
-    let address = served(house.router.clone()).await;
-    let (mut line, head) = upgraded(address, &[]).await;
+    let (mut line, head) = upgraded(served(house.router.clone()).await, &[]).await;
     assert_eq!(status(&head), 101);
     line.converse(Some(&token)).await;
-    is_full_or_draining(&house.doors).await;
-    let other = House::new().await;
-    other.doors.node().begin_drain();
-    is_full_or_draining(&other.doors).await;
+    refused_with_a_time(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_accepts_until_its_clients_are_moved_away() {
+    let house = House::new().await;
+    let token = house.token("acme", "ann").await;
+    house.doors.node().begin_drain();
+    let late = house.ask("GET", "/health/ready", "", "").await.is(503);
+    assert_eq!(late.header("retry-after"), "1");
+    let (mut line, head) = upgraded(served(house.router.clone()).await, &[]).await;
+    assert_eq!(status(&head), 101, "{head}");
+    line.converse(Some(&token)).await;
+    let reactor = house.doors.reactor().clone();
+    let moving = tokio::task::spawn_blocking(move || reactor.drain(Duration::from_millis(500)));
+    line.expect("RECONNECT").await;
+    refused_with_a_time(&house).await;
+    drop(line);
+    moving.await.unwrap();
 }

@@ -90,7 +90,8 @@ pub struct Listed<T> {
 /// - `user_states` is one snapshot: the states belong to the revision returned.
 /// - `changed_users`: of the given users those whose state may have changed after revision `since`, also deleted ones; one snapshot with the revision returned.
 /// - PUTs make missing parents and may be repeated. Deleting a user, project or tenant deletes what hangs on it (memberships,
-///   the user's opaque tokens); a deleted user's `revocations` grows, also when it is made again.
+///   the user's opaque tokens); a deleted user's `revocations` grows, also when it is made again. An engine that keeps entries
+///   too takes a deleted tenant's out of everybody's reach in the same transaction: one that is made again begins with empty topics.
 /// - Other tenants' ids answer exactly as ids that do not exist.
 ///
 /// An application that keeps its own users and members implements the reading half; the rest is for whoever keeps them for it.
@@ -149,7 +150,7 @@ pub trait Directory: Send + Sync {
     ) -> Result<Option<Settings>, SeamError> {
         Err(SeamError::NotKept)
     }
-    /// Deletes a tenant with all that is its, entries excepted; false if it was not there.
+    /// Deletes a tenant with all that is its (entries go as retention passes); false if it was not there.
     async fn delete_tenant(&self, _tenant: &TenantId) -> Result<bool, SeamError> {
         Err(SeamError::NotKept)
     }

@@ -5,6 +5,7 @@
 mod access;
 mod backoff;
 mod broker;
+mod credential;
 mod directory;
 mod ear;
 mod error;
@@ -19,6 +20,10 @@ mod tasks;
 pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
 pub use backoff::backoff;
 pub use broker::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox};
+pub use credential::{
+    KEY_PREFIX, TOKEN_PREFIX, end_after, find_key, hash_credential, is_credential, issue_token,
+    make_credential, random_bytes,
+};
 pub use directory::{Directory, Listed, MemberSettings, Page, Settings, UserState};
 pub use ear::Ear;
 pub use error::SeamError;

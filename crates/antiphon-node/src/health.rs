@@ -11,8 +11,10 @@ use crate::node::Node;
 pub struct Health {
     /// It may be given clients.
     pub ready: bool,
-    /// It is going away.
+    /// It is going away: no longer ready, though it may still accept.
     pub draining: bool,
+    /// It takes new clients; false once those that it has are being moved away.
+    pub accepting: bool,
     /// The database answers.
     pub database: bool,
     /// The broker's state; its absence costs time, not readiness.
@@ -25,6 +27,7 @@ impl Node {
     /// How it is now.
     pub fn health(&self) -> Health {
         let draining = self.health.draining.load(Ordering::Relaxed);
+        let accepting = self.health.accepting.load(Ordering::Relaxed);
         let database = self.health.database.load(Ordering::Relaxed);
         let broker = self.engines.broker.current_state();
         let reasons = [
@@ -35,11 +38,18 @@ impl Node {
         ];
         let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-        Health { ready: !draining && database, draining, database, broker, reason }
+        Health { ready: !draining && database, draining, accepting, database, broker, reason }
     }
 
-    /// From now on it is not ready and takes no new clients.
+    /// From now on it is not ready. It still takes new clients, until they are moved away: whoever sends them has to
+    /// notice first.
     pub fn begin_drain(&self) {
         self.health.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Its clients are being moved away: from now on it takes no new ones either.
+    pub fn begin_moving(&self) {
+        self.begin_drain();
+        self.health.accepting.store(false, Ordering::Relaxed);
     }
 }

@@ -21,6 +21,7 @@ mod door;
 mod history;
 mod subscribe;
 mod tail;
+mod tenant;
 
 mod ask;
 mod control;

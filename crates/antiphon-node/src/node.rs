@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asks::Asks, audiences::Audiences, door::Doorkeeper, health::HealthState, lane::Lanes, leases::Leases,
-        parked::PlainQueue, repairs::Repairs,
+        asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
+        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs,
     },
 };
 
@@ -57,6 +57,7 @@ pub struct Node {
     pub(crate) tasks: Tasks,
     pub(crate) hub: Arc<Hub>,
     pub(crate) audiences: Audiences,
+    pub(crate) existing: Existing,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
     pub(crate) repairs: Repairs,
@@ -83,6 +84,7 @@ impl Node {
             id: NodeId(rand::random()),
             hub: Hub::new(bounds),
             audiences: Audiences::default(),
+            existing: Existing::default(),
             doorkeeper,
             lanes,
             repairs: Repairs::default(),

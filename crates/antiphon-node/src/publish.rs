@@ -53,11 +53,10 @@ impl Node {
     }
 
     async fn work(&self, batch: Vec<Job>) {
-        let mut tenants: Vec<TenantId> = Vec::new();
+        // The tenants, and whether a key asks.
+        let mut tenants: HashMap<TenantId, bool> = HashMap::new();
         for job in &batch {
-            if !tenants.contains(&job.tenant) {
-                tenants.push(job.tenant.clone());
-            }
+            *tenants.entry(job.tenant.clone()).or_default() |= matches!(job.by, By::Key);
         }
         let revisions = match self.revisions_of(tenants).await {
             Ok(revisions) => revisions,
@@ -113,11 +112,18 @@ impl Node {
         }
     }
 
-    /// The tenants' revisions, read once after the batch was taken, with what is held here brought up to them.
-    async fn revisions_of(&self, tenants: Vec<TenantId>) -> Result<HashMap<TenantId, u64>, Refusal> {
+    /// The tenants' revisions, read once after the batch was taken, with what is held here brought up to them. 0: there is
+    /// no such tenant; of a deleted one that matters for keys alone, since it has no users.
+    async fn revisions_of(
+        &self,
+        tenants: HashMap<TenantId, bool>,
+    ) -> Result<HashMap<TenantId, u64>, Refusal> {
         let mut revisions = HashMap::new();
-        for tenant in tenants {
-            let revision = self.fresh(&tenant).await.map_err(|error| refuse(&error))?;
+        for (tenant, by_key) in tenants {
+            let mut revision = self.fresh(&tenant).await.map_err(|error| refuse(&error))?;
+            if by_key && !self.exists_at(&tenant, revision).await.map_err(|error| refuse(&error))? {
+                revision = 0;
+            }
             revisions.insert(tenant, revision);
         }
         Ok(revisions)

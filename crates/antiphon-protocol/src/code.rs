@@ -36,6 +36,50 @@ impl ErrorCode {
     }
 }
 
+/// The code of a problem document: those of frames, and those that only HTTP has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemCode {
+    /// One that frames have too.
+    Refused(ErrorCode),
+    /// No valid key or token was shown.
+    Unauthorized,
+    /// Not there, and whoever asks may know.
+    NotFound,
+    /// The path has no such method.
+    MethodNotAllowed,
+    /// Something broke here.
+    Internal,
+}
+
+impl ProblemCode {
+    /// The code as it stands in problem documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProblemCode::Refused(code) => code.as_str(),
+            ProblemCode::Unauthorized => "UNAUTHORIZED",
+            ProblemCode::NotFound => "NOT_FOUND",
+            ProblemCode::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            ProblemCode::Internal => "INTERNAL",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    pub fn status(self) -> u16 {
+        match self {
+            ProblemCode::Refused(ErrorCode::Invalid) => 400,
+            ProblemCode::Unauthorized => 401,
+            ProblemCode::Refused(ErrorCode::Forbidden) => 403,
+            ProblemCode::NotFound => 404,
+            ProblemCode::MethodNotAllowed => 405,
+            ProblemCode::Refused(ErrorCode::Conflict) => 409,
+            ProblemCode::Refused(ErrorCode::TooLarge) => 413,
+            ProblemCode::Refused(ErrorCode::RateLimited) => 429,
+            ProblemCode::Internal => 500,
+            ProblemCode::Refused(ErrorCode::Unavailable) => 503,
+        }
+    }
+}
+
 /// What a client is told when something was refused: a code and a text, never an inner cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {text}", code.as_str())]

@@ -1,6 +1,6 @@
 //! What an entry or a signal says: a text or any JSON, kept as the JSON text it came as.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -60,9 +60,9 @@ pub enum ContentError {
 }
 
 impl Content {
-    /// The most bytes of an entry's content, as JSON.
+    /// The most bytes of an entry's content: of a text itself, of a body as JSON.
     pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
-    /// The most bytes of a signal's content, as JSON.
+    /// The most bytes of a signal's content, counted alike.
     pub const MAX_SIGNAL_BYTES: usize = 4 * 1024;
 
     /// From the two fields of a frame or request; `text` null counts as absent, and so does `body` null beside a text.
@@ -80,16 +80,19 @@ impl Content {
         }
     }
 
-    /// From JSON text, which must be valid JSON already for a body (a `RawValue` is).
+    /// From JSON text, which must be valid JSON already for a body (a `RawValue` is). What counts of a text is what it
+    /// says in UTF-8, however its JSON is escaped.
     pub fn from_json(kind: ContentKind, json: &str, max: usize) -> Result<Self, ContentError> {
-        if json.len() > max {
-            return Err(ContentError::TooLarge { field: kind.field(), max, len: json.len() });
-        }
+        let fits = |len| {
+            if len > max { Err(ContentError::TooLarge { field: kind.field(), max, len }) } else { Ok(()) }
+        };
         match kind {
             ContentKind::Text => {
-                serde_json::from_str::<Cow<str>>(json).map_err(|_| ContentError::NotAString)?;
+                let text: String = serde_json::from_str(json).map_err(|_| ContentError::NotAString)?;
+                fits(text.len())?;
             }
             ContentKind::Body => {
+                fits(json.len())?;
                 if !check_nesting(json) {
                     return Err(ContentError::TooDeep);
                 }
@@ -148,12 +151,21 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_counts_what_a_text_says_and_a_body_as_it_is_written() {
+        let of = |unit: &str, count: usize| format!("\"{}\"", unit.repeat(count));
+        for (unit, most) in [("x", 64), ("é", 32), ("\\u00e9", 32), ("\\n", 64), ("\\u0001", 64)] {
+            assert!(content(Some(&of(unit, most)), None).is_ok(), "{unit}");
+            let over = content(Some(&of(unit, most + 1)), None);
+            let bytes = if most == 32 { 66 } else { 65 };
+            assert_eq!(over, Err(ContentError::TooLarge { field: "text", max: 64, len: bytes }), "{unit}");
+        }
+        assert!(content(None, Some(&of("x", 62))).is_ok());
+        assert!(matches!(content(None, Some(&of("x", 63))), Err(ContentError::TooLarge { len: 65, .. })));
+    }
+
+    #[test]
     fn a_text_is_a_string_of_whole_characters() {
         assert_eq!(content(Some("5"), None), Err(ContentError::NotAString));
         assert_eq!(content(Some("\"\\ud800\""), None), Err(ContentError::NotAString));
-        assert!(matches!(
-            content(Some(&format!("\"{}\"", "x".repeat(63))), None),
-            Err(ContentError::TooLarge { .. })
-        ));
     }
 }

@@ -242,7 +242,7 @@ impl Reader<'_> {
 
     fn topic(&mut self) -> Option<Topic> {
         let tenant = TenantId::parse(self.text()?).ok()?;
-        Some(Topic::new(tenant, TopicName::parse(self.text()?).ok()?))
+        Some(Topic::new(tenant, TopicName::stored(self.text()?)))
     }
 
     fn position(&mut self) -> Option<Position> {

@@ -98,9 +98,9 @@ pub enum ServerFrame<'a> {
         expires_at: Option<i64>,
         /// How often the server pings.
         keep_alive_ms: u64,
-        /// What became of each topic.
+        /// What became of each topic, under the name that the client gave.
         #[serde(serialize_with = "as_object")]
-        topics: &'a [(TopicName, SubscribedTopic)],
+        topics: &'a [(String, SubscribedTopic)],
         /// The system entry.
         entry: SystemEntry,
     },
@@ -188,9 +188,9 @@ pub enum ServerFrame<'a> {
         /// The frame that is answered.
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Reference<'a>,
-        /// The topic at fault.
+        /// The topic at fault, as the client gave its name.
         #[serde(skip_serializing_if = "Option::is_none")]
-        topic: Option<&'a TopicName>,
+        topic: Option<&'a str>,
         /// Code, text and when to try again.
         #[serde(flatten)]
         refusal: RefusalBody,
@@ -216,10 +216,7 @@ pub struct EntryRef {
     pub id: Uuid,
 }
 
-fn as_object<S: serde::Serializer>(
-    topics: &&[(TopicName, SubscribedTopic)],
-    to: S,
-) -> Result<S::Ok, S::Error> {
+fn as_object<S: serde::Serializer>(topics: &&[(String, SubscribedTopic)], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(topics.iter().map(|(name, outcome)| (name, outcome)))
 }
 

@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The post's fixed project id, carried by system frames and by plain copies without a project.
 pub const SYSTEM_PROJECT: &str = "88888888-8888-8888-8888-888888888888";
 
+const PROJECT_PREFIX: &str = "project:";
+const USER_PREFIX: &str = "user:";
+
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -20,6 +23,12 @@ pub enum IdError {
         max: usize,
         /// How many it has.
         len: usize,
+    },
+    /// A topic of one project's members or of one user, without an id that could be theirs.
+    #[error("a topic that begins with `{prefix}` needs an id of 1 to 128 characters behind it")]
+    Owner {
+        /// How it begins.
+        prefix: &'static str,
     },
     /// It has a character outside of its alphabet.
     #[error("{what} may only have printable ASCII characters without space")]
@@ -45,6 +54,17 @@ fn check_key(what: &'static str, max: usize, text: &str) -> Result<(), IdError> 
     }
     if text.chars().any(char::is_control) {
         return Err(IdError::Alphabet { what });
+    }
+    Ok(())
+}
+
+fn check_topic(what: &'static str, max: usize, text: &str) -> Result<(), IdError> {
+    check(what, max, text)?;
+    for prefix in [PROJECT_PREFIX, USER_PREFIX] {
+        // Else it would be an ordinary topic, open to all users of the tenant.
+        if text.strip_prefix(prefix).is_some_and(|id| ProjectId::parse(id).is_err()) {
+            return Err(IdError::Owner { prefix });
+        }
     }
     Ok(())
 }
@@ -119,12 +139,19 @@ name!(
 );
 name!(
     /// A topic's name within its tenant.
-    TopicName, "a topic's name", 255, check
+    TopicName, "a topic's name", 255, check_topic
 );
 name!(
     /// An idempotency key, unique for its topic and author.
     Key, "a key", 255, check_key
 );
+
+impl TopicName {
+    /// What a store kept: it was checked when it came, or is a tenant's id, which may be any.
+    pub fn stored(text: &str) -> Self {
+        Self(text.into())
+    }
+}
 
 /// A node of the cluster: made anew at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -186,9 +213,9 @@ impl Topic {
             TopicKind::Reserved
         } else if name == self.tenant.as_str() {
             TopicKind::Tenant
-        } else if let Some(Ok(project)) = name.strip_prefix("project:").map(ProjectId::parse) {
+        } else if let Some(Ok(project)) = name.strip_prefix(PROJECT_PREFIX).map(ProjectId::parse) {
             TopicKind::Project(project)
-        } else if let Some(Ok(user)) = name.strip_prefix("user:").map(UserId::parse) {
+        } else if let Some(Ok(user)) = name.strip_prefix(USER_PREFIX).map(UserId::parse) {
             TopicKind::User(user)
         } else {
             TopicKind::Other
@@ -217,6 +244,20 @@ mod tests {
         }
         assert!(TopicName::parse(&"x".repeat(255)).is_ok());
         assert!(TopicName::parse(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_topic_of_nobodys_project_or_user_is_no_topic() {
+        let long = "x".repeat(129);
+        for bad in ["project:", "user:", &format!("project:{long}"), &format!("user:{long}")] {
+            assert!(matches!(TopicName::parse(bad), Err(IdError::Owner { .. })), "{bad}");
+        }
+        for good in ["project:1", "user:a", "project", "projects:", &format!("user:{}", "x".repeat(128))] {
+            assert!(TopicName::parse(good).is_ok(), "{good}");
+        }
+        // A tenant may have any id, and its own topic has the same name.
+        let odd = TenantId::parse("user:").unwrap();
+        assert_eq!(Topic::new(odd.clone(), TopicName::stored("user:")).kind(), TopicKind::Tenant);
     }
 
     #[test]

@@ -17,9 +17,9 @@ mod json;
 mod position;
 
 pub use chain::ClusterSecret;
-pub use code::{CloseCode, ErrorCode, Refusal, ResetReason, TerminateReason};
+pub use code::{CloseCode, ErrorCode, ProblemCode, Refusal, ResetReason, TerminateReason};
 pub use command::{
-    Command, CommandError, CommandFrame, HistoryAsk, MAX_REF_CHARS, MessageDraft, SubscribeAsk,
+    Command, CommandError, CommandFrame, HistoryAsk, MAX_REF_CHARS, MessageDraft, SubscribeAsk, page_limit,
 };
 pub use content::{Content, ContentError, ContentKind};
 pub use control::{Control, PresentUser};

@@ -28,6 +28,7 @@ pub struct ReactorOptions {
 
 /// The shards of a node. Dropping it ends their threads.
 pub struct Reactor {
+    node: Arc<Node>,
     letters: Vec<Arc<Letters>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicUsize,
@@ -51,7 +52,8 @@ impl Reactor {
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
             threads.push(thread.spawn(move || shard.run())?);
         }
-        Ok(Arc::new(Self { letters, threads: Mutex::new(threads), next: AtomicUsize::new(0), half_open }))
+        let (node, threads, next) = (node.clone(), Mutex::new(threads), AtomicUsize::new(0));
+        Ok(Arc::new(Self { node, letters, threads, next, half_open }))
     }
 
     /// Gives a connection to the shard whose turn it is.
@@ -72,9 +74,10 @@ impl Reactor {
         self.half_open.load(Ordering::Relaxed)
     }
 
-    /// Asks the clients to leave, spread over this time, then ends what is left with 1012. Blocks until all are gone,
-    /// at most some seconds longer.
+    /// Asks the clients to leave, spread over this time, then ends what is left with 1012. The node takes no new ones from
+    /// here on. Blocks until all are gone, at most some seconds longer.
     pub fn drain(&self, window: Duration) {
+        self.node.begin_moving();
         self.letters.iter().for_each(|letters| letters.post(Post::Drain(window)));
         let until = Instant::now() + window + Duration::from_secs(3);
         while self.connections() > 0 && Instant::now() < until {

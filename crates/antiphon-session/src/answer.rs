@@ -46,12 +46,12 @@ impl Session {
             (Asked::Token(frame, tag), Answer::Authenticated(checked)) => {
                 self.token_checked(node, frame, tag, checked, now_ms, acts);
             }
-            (Asked::Subscribe(reference, before), Answer::Subscribed(topics)) => {
-                self.subscribed(node, reference.as_deref(), before, topics, acts);
+            (Asked::Subscribe(reference, before, refused), Answer::Subscribed(topics)) => {
+                self.subscribed(node, reference.as_deref(), before, refused, topics, acts);
             }
             (Asked::History(reference, topic), Answer::History(page)) => match page {
                 Ok(page) => self.send_history(reference.as_deref(), &topic, &page, acts),
-                Err(refusal) => self.refuse(reference.as_deref(), Some(&topic), refusal, acts),
+                Err(refusal) => self.refuse(reference.as_deref(), Some(topic.as_str()), refusal, acts),
             },
             (Asked::Presence(reference, topic), Answer::Presence(users)) => match users {
                 Ok(users) => {
@@ -63,7 +63,7 @@ impl Session {
                     };
                     acts.push(Act::Send(frame.encode()));
                 }
-                Err(refusal) => self.refuse(reference.as_deref(), Some(&topic), refusal, acts),
+                Err(refusal) => self.refuse(reference.as_deref(), Some(topic.as_str()), refusal, acts),
             },
             _ => debug_assert!(false, "an answer fits its operation"),
         }
@@ -75,40 +75,43 @@ impl Session {
         node: &Node,
         reference: Option<&str>,
         before: Vec<(TopicName, antiphon_protocol::Position)>,
+        mut refused: Vec<(String, Refusal)>,
         topics: Vec<(Topic, Result<Subscribed, Refusal>)>,
         acts: &mut Vec<Act>,
     ) {
         let Some(caller) = self.caller.clone() else { return };
-        let same = |(name, position)| (name, SubscribedTopic::Subscribed { position, recovered: false });
-        let mut outcomes: Vec<(TopicName, SubscribedTopic)> = before.into_iter().map(same).collect();
-        let (mut resets, mut joins, mut first_refusal) = (Vec::new(), Vec::new(), None);
+        let same = |(topic, position): (TopicName, _)| {
+            (topic.to_string(), SubscribedTopic::Subscribed { position, recovered: false })
+        };
+        let mut outcomes: Vec<(String, SubscribedTopic)> = before.into_iter().map(same).collect();
+        let (mut resets, mut joins) = (Vec::new(), Vec::new());
         for (topic, outcome) in topics {
-            let name = topic.name().clone();
+            let name = topic.name();
             // The right to it may have ended since it was checked: whoever is told of that knows only topics held here.
             match outcome
                 .and_then(|one| node.may_stay(&caller, &topic).then_some(one).ok_or_else(Refusal::forbidden))
             {
                 Ok(subscribed) => {
                     let Subscribed { from, recovered, reset, .. } = subscribed;
-                    outcomes.push((name.clone(), SubscribedTopic::Subscribed { position: from, recovered }));
+                    let outcome = SubscribedTopic::Subscribed { position: from, recovered };
+                    outcomes.push((name.to_string(), outcome));
                     if let Some(reason) = reset {
-                        resets.push(ServerFrame::Reset { topic: &name, reason, position: from }.encode());
+                        resets.push(ServerFrame::Reset { topic: name, reason, position: from }.encode());
                     }
                     // The feed's own names, which all its subscribers share.
                     self.topics.0.push((subscribed.subscription.feed().topic().clone(), None));
                     joins.push(Act::Join(subscribed.subscription, from));
                 }
-                Err(refusal) => {
-                    first_refusal.get_or_insert_with(|| (name.clone(), refusal.clone()));
-                    outcomes.push((name, SubscribedTopic::Refused { error: refusal.into() }));
-                }
+                Err(refusal) => refused.push((name.to_string(), refusal)),
             }
         }
-        let all_refused =
-            outcomes.iter().all(|(_, outcome)| matches!(outcome, SubscribedTopic::Refused { .. }));
-        if let (true, Some((name, refusal))) = (all_refused, first_refusal) {
-            return self.refuse(reference, Some(&name), refusal, acts);
+        if let (true, Some((name, refusal))) = (outcomes.is_empty(), refused.first()) {
+            return self.refuse(reference, Some(name), refusal.clone(), acts);
         }
+        let refusals = refused.into_iter();
+        outcomes.extend(
+            refusals.map(|(name, refusal)| (name, SubscribedTopic::Refused { error: refusal.into() })),
+        );
         let frame = ServerFrame::SubscriptionSuccessful {
             reference,
             text: caller.tenant(),
@@ -139,7 +142,7 @@ impl Session {
     pub(crate) fn refuse(
         &self,
         reference: Option<&str>,
-        topic: Option<&TopicName>,
+        topic: Option<&str>,
         refusal: Refusal,
         acts: &mut Vec<Act>,
     ) {

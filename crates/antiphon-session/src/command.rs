@@ -35,9 +35,9 @@ impl Session {
             self.held = Some(Box::new(frame));
             return;
         }
-        let CommandFrame { reference, command, .. } = frame;
+        let CommandFrame { reference, command, at_fault, .. } = frame;
         match command {
-            Err(refusal) => self.refuse(reference.as_deref(), None, refusal, acts),
+            Err(refusal) => self.refuse(reference.as_deref(), at_fault.as_deref(), refusal, acts),
             Ok(Command::Ping) => {
                 acts.push(Act::Send(ServerFrame::Pong { reference: reference.as_deref() }.encode()));
             }
@@ -69,16 +69,16 @@ impl Session {
         acts: &mut Vec<Act>,
     ) {
         let (Some(caller), Some(own)) = (self.caller.clone(), self.topic(None)) else { return };
-        let wanted: Vec<(Topic, Option<Position>)> = if ask.topics.is_empty() {
-            let position =
-                ask.positions.iter().find(|(name, _)| name == own.name()).map(|(_, position)| *position);
-            vec![(own, position)]
-        } else {
-            let tenant = caller.tenant();
-            ask.topics
-                .into_iter()
-                .map(|(name, position)| (Topic::new(tenant.clone(), name), position))
-                .collect()
+        let wanted: Vec<(Topic, Option<Position>)> = match ask.topics {
+            None if ask.refused.iter().any(|(name, _)| name == own.name().as_str()) => Vec::new(),
+            None => {
+                let position = ask.positions.get(own.name()).copied();
+                vec![(own, position)]
+            }
+            Some(topics) => {
+                let of = |name| Topic::new(caller.tenant().clone(), name);
+                topics.into_iter().map(|(name, position)| (of(name), position)).collect()
+            }
         };
         let (held, new): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|(topic, _)| self.topics.key(topic).is_some());
@@ -95,7 +95,7 @@ impl Session {
             let known = known.or_else(|| node.hub().feed(&topic).and_then(|feed| feed.high()));
             before.extend(known.map(|position| (topic.name().clone(), position)));
         }
-        self.wait = Wait::Answer(Box::new(Asked::Subscribe(reference, before)));
+        self.wait = Wait::Answer(Box::new(Asked::Subscribe(reference, before, ask.refused)));
         acts.push(Act::Operate(Operation::Subscribe(caller, new)));
     }
 
@@ -133,7 +133,9 @@ impl Session {
         let signal = if self.in_flight.is_empty() {
             match node.signal_now(&antiphon_node::By::User(caller.clone()), signal) {
                 Ok(Ok(())) => return,
-                Ok(Err(refusal)) => return self.refuse(reference.as_deref(), Some(&name), refusal, acts),
+                Ok(Err(refusal)) => {
+                    return self.refuse(reference.as_deref(), Some(name.as_str()), refusal, acts);
+                }
                 Err(signal) => signal,
             }
         } else {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use antiphon_hub::{SubscriberKey, Subscription};
 use antiphon_node::{Caller, EndReason};
-use antiphon_protocol::{CloseCode, Draft, Position, Signal, Topic, TopicName};
+use antiphon_protocol::{CloseCode, Draft, Position, Refusal, Signal, Topic, TopicName};
 
 /// What was known when the connection came.
 #[derive(Debug, Clone, Default)]
@@ -98,8 +98,8 @@ pub(crate) enum Wait {
 pub(crate) enum Asked {
     /// Its token is being checked; then it is carried out.
     Token(antiphon_protocol::CommandFrame, [u8; 16]),
-    /// SUBSCRIBE with this ref; what was subscribed before.
-    Subscribe(Option<Box<str>>, Vec<(TopicName, Position)>),
+    /// SUBSCRIBE with this ref; what was subscribed before; what can't be.
+    Subscribe(Option<Box<str>>, Vec<(TopicName, Position)>, Vec<(String, Refusal)>),
     /// HISTORY with this ref.
     History(Option<Box<str>>, TopicName),
     /// PRESENCE with this ref.

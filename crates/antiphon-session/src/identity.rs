@@ -32,7 +32,10 @@ impl Session {
     ) {
         let shown = frame.token.as_deref().map(tag);
         match (&self.caller, shown) {
-            (None, None) => self.terminate(TerminateReason::NoTokenProvided, acts),
+            (None, None) => {
+                self.warn("the first frame has none", "no token was provided");
+                self.terminate(TerminateReason::NoTokenProvided, acts);
+            }
             (Some(caller), None) => {
                 if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
                     return self.terminate(TerminateReason::TokenExpired, acts);
@@ -41,7 +44,7 @@ impl Session {
             }
             (Some(caller), Some(shown)) if shown == self.token_tag => {
                 if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
-                    return self.terminate(TerminateReason::InvalidToken, acts);
+                    return self.invalid("it has ended", acts);
                 }
                 self.carry_out(node, frame, place, acts);
             }
@@ -69,8 +72,7 @@ impl Session {
         let caller = match checked {
             Ok(caller) => caller,
             Err(AuthError::Invalid(reason)) => {
-                tracing::warn!(reason, "a socket message shows no valid token");
-                return self.terminate(TerminateReason::InvalidToken, acts);
+                return self.invalid(reason, acts);
             }
             Err(AuthError::Seam(error)) => {
                 tracing::warn!(%error, "a token could not be checked");
@@ -80,9 +82,14 @@ impl Session {
         let is_other = self.caller.as_ref().is_some_and(|held| {
             held.identity.tenant != caller.identity.tenant || held.identity.user != caller.identity.user
         });
-        let is_over = caller.identity.expires_at.is_some_and(|ends| ends <= now_ms);
-        if is_other || is_over || caller.is_revoked() {
-            return self.terminate(TerminateReason::InvalidToken, acts);
+        if is_other {
+            return self.invalid("it is another user's", acts);
+        }
+        if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
+            return self.invalid("it has ended", acts);
+        }
+        if caller.is_revoked() {
+            return self.invalid("it was revoked", acts);
         }
         if self.caller.is_none() {
             acts.push(Act::Identified);
@@ -91,16 +98,28 @@ impl Session {
         self.carry_out(node, frame, &crate::command::AtFirst, acts);
     }
 
+    fn invalid(&mut self, reason: &'static str, acts: &mut Vec<Act>) {
+        self.warn(reason, "a socket message shows no valid token");
+        self.terminate(TerminateReason::InvalidToken, acts);
+    }
+
+    /// Tells the operator who it is: what its upgrade claimed, or, once it is known, its user. What is claimed is bounded
+    /// where it is read, and given as text, which the log escapes.
+    fn warn(&self, reason: &'static str, what: &'static str) {
+        let opening = self.opening.as_deref();
+        let identity = self.caller.as_deref().map(|caller| &caller.identity);
+        tracing::warn!(
+            reason,
+            agent = opening.and_then(|opening| opening.user_agent.as_deref()),
+            forwarded_for = opening.and_then(|opening| opening.forwarded_for.as_deref()),
+            address = opening.and_then(|opening| opening.address).map(tracing::field::display),
+            tenant = identity.map(|identity| identity.tenant.as_str()),
+            user = identity.map(|identity| identity.user.as_str()),
+            "{what}"
+        );
+    }
+
     pub(crate) fn terminate(&mut self, reason: TerminateReason, acts: &mut Vec<Act>) {
-        if reason == TerminateReason::NoTokenProvided {
-            let opening = self.opening.as_deref();
-            tracing::warn!(
-                agent = ?opening.and_then(|opening| opening.user_agent.as_deref()),
-                forwarded_for = ?opening.and_then(|opening| opening.forwarded_for.as_deref()),
-                address = ?opening.and_then(|opening| opening.address),
-                "no token was provided"
-            );
-        }
         acts.push(Act::Send(
             ServerFrame::TerminateConnection { text: reason, entry: SystemEntry::fresh() }.encode(),
         ));
@@ -117,6 +136,7 @@ impl Session {
             None => {
                 let until = self.opened_ms + node.limits().first_token_timeout.as_millis() as i64;
                 if now_ms >= until {
+                    self.warn("none came in time", "no token was provided");
                     self.terminate(TerminateReason::NoTokenProvided, acts);
                 }
                 Some(until)

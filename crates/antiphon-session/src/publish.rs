@@ -58,7 +58,9 @@ impl Session {
                     acts.push(Act::Send(frame.encode()));
                 }
             }
-            Some(Err(refusal)) => self.refuse(reference, flight.topic.as_ref(), refusal, acts),
+            Some(Err(refusal)) => {
+                self.refuse(reference, flight.topic.as_ref().map(TopicName::as_str), refusal, acts)
+            }
             None => {}
         }
     }

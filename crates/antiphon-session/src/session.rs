@@ -91,18 +91,20 @@ impl Session {
 
     /// A text frame has come.
     pub fn frame(&mut self, node: &Node, text: &str, now_ms: i64, place: &impl Place, acts: &mut Vec<Act>) {
-        if self.is_closed || !self.keep_pace(node, acts) {
+        if self.is_closed || !self.keep_pace(node, || CommandFrame::reference_of(text), acts) {
             return;
         }
         match CommandFrame::parse(text) {
-            Err(CommandError(refusal)) => self.refuse(None, None, refusal, acts),
+            Err(CommandError { reference, refusal }) => {
+                self.refuse(reference.as_deref(), None, refusal, acts);
+            }
             Ok(frame) => self.identify(node, frame, now_ms, place, acts),
         }
     }
 
     /// A binary frame has come: nothing here takes one.
     pub fn binary(&mut self, node: &Node, acts: &mut Vec<Act>) {
-        if !self.is_closed && self.keep_pace(node, acts) {
+        if !self.is_closed && self.keep_pace(node, || None, acts) {
             acts.push(Act::Close(
                 antiphon_protocol::CloseCode::Unsupported,
                 antiphon_node::EndReason::Protocol,
@@ -113,14 +115,19 @@ impl Session {
 
     /// A ping has come: it counts like a frame. False: it is not to be answered.
     pub fn ping(&mut self, node: &Node, acts: &mut Vec<Act>) -> bool {
-        !self.is_closed && self.keep_pace(node, acts)
+        !self.is_closed && self.keep_pace(node, || None, acts)
     }
 
-    fn keep_pace(&mut self, node: &Node, acts: &mut Vec<Act>) -> bool {
+    fn keep_pace(
+        &mut self,
+        node: &Node,
+        reference: impl FnOnce() -> Option<Box<str>>,
+        acts: &mut Vec<Act>,
+    ) -> bool {
         match self.pace.step(node.limits(), std::time::Instant::now()) {
             Paced::Fine => true,
             Paced::TooFast(wait_ms) => {
-                self.refuse(None, None, Refusal::rate_limited(wait_ms), acts);
+                self.refuse(reference().as_deref(), None, Refusal::rate_limited(wait_ms), acts);
                 false
             }
             Paced::Enough => {

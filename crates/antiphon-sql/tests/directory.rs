@@ -3,7 +3,7 @@
 mod support;
 
 use antiphon_core::{MemberSettings, NewToken, Page, Settings};
-use support::{each, member, project, tenant, user};
+use support::{append, draft, each, keyed, member, project, tenant, topic, user};
 
 #[tokio::test]
 async fn a_change_raises_the_revision_and_names_whom_it_touches() {
@@ -123,5 +123,38 @@ async fn what_is_not_there_is_neither_deleted_nor_changed_nor_raised() {
         assert_eq!(directory.revisions(std::slice::from_ref(&acme)).await.unwrap(), before);
         assert_eq!((tokens.sweep_tokens(5).await.unwrap(), tokens.sweep_tokens(6).await.unwrap()), (0, 1));
         assert_eq!(tokens.find_tokens(&[[1; 32]]).await.unwrap(), [None]);
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_made_again_sees_nothing_of_the_former_one() {
+    for fresh in each("a_tenant_that_is_made_again").await {
+        let (directory, store) = (&fresh.engines.directory, &fresh.engines.store);
+        let (acme, news) = (tenant("acme"), topic("news"));
+        // Twice, since the second deletion must not meet what the first has left.
+        for _ in 0..2 {
+            directory.put_tenant(&acme).await.unwrap();
+            assert!(store.read_before(&news, None, 10).await.unwrap().entries.is_empty());
+            let old = append(&**store, vec![keyed("news", None, "k", "x"), draft("news", "y")]).await;
+            assert!(!old[0].duplicate, "a key of the former tenant is free");
+            assert_eq!(old[1].entry.position.offset, 2);
+            assert!(directory.delete_tenant(&acme).await.unwrap());
+
+            let (first, last) = (&old[0].entry, &old[1].entry);
+            assert!(store.read(&news, 0, 10, 1 << 20).await.unwrap().is_empty());
+            assert!(store.entry(&news, first.id).await.unwrap().is_none());
+            let located = store.locate(&news, Some(2)).await.unwrap();
+            assert_eq!((located.head.position.offset, located.link), (0, None));
+            assert_eq!(store.heads(std::slice::from_ref(&news)).await.unwrap()[0].offset, 0);
+            // A position of the former log proves nothing in the new one.
+            directory.put_tenant(&acme).await.unwrap();
+            let new = append(&**store, vec![draft("news", "a"), draft("news", "b")]).await;
+            let located = store.locate(&news, Some(2)).await.unwrap();
+            assert_eq!(located.link, Some(new[1].entry.position.link));
+            assert_ne!(located.link, Some(last.position.link));
+            directory.delete_tenant(&acme).await.unwrap();
+        }
+        // Retention finds what nobody can name.
+        assert_eq!(store.trim(i64::MAX).await.unwrap(), 8);
     }
 }

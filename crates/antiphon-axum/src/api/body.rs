@@ -1,35 +1,56 @@
 //! A request's body as JSON: bounded, not nested too deep, nothing in it that is not known.
 
-use antiphon_protocol::check_nesting;
+use antiphon_protocol::{Refusal, check_nesting};
 use axum::{
     extract::{FromRequest, Request},
     http::StatusCode,
 };
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
+use super::fields::{self, FromFields};
 use crate::problem::Problem;
 
-/// A body that was read.
+/// A body that is one object; an empty one has no fields: PUTs without settings need none.
 pub(crate) struct Body<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+/// A body that is an array of objects.
+pub(crate) struct Bodies<T>(pub Vec<T>);
+
+impl<S: Send + Sync, T: FromFields> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", "the body is over the limit")
-            } else {
-                Problem::invalid("the body could not be read")
-            }
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
-        if !check_nesting(text) {
-            return Err(Problem::invalid("the JSON is nested more than 32 deep"));
-        }
-        // An empty body is an empty object: PUTs without settings need none.
+        let bytes = received(request, state).await?;
+        let text = text(&bytes)?;
         let text = if text.trim().is_empty() { "{}" } else { text };
-        serde_json::from_str(text).map(Self).map_err(|error| Problem::invalid(format!("the body: {error}")))
+        fields::object(text).map(Self).map_err(of_body)
     }
+}
+
+impl<S: Send + Sync, T: FromFields> FromRequest<S> for Bodies<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = received(request, state).await?;
+        fields::array(text(&bytes)?).map(Self).map_err(of_body)
+    }
+}
+
+async fn received<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Refusal::too_large("the body is over the limit").into()
+        } else {
+            Problem::invalid("the body could not be read")
+        }
+    })
+}
+
+fn text(bytes: &Bytes) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
+    if check_nesting(text) { Ok(text) } else { Err(Problem::invalid("the JSON is nested more than 32 deep")) }
+}
+
+fn of_body(refusal: Refusal) -> Problem {
+    Refusal { text: format!("the body: {}", refusal.text), ..refusal }.into()
 }

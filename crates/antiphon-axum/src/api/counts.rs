@@ -37,6 +37,7 @@ pub(crate) async fn presence(
 ) -> Result<Json<Users>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
+    names::tenant_there(&doors, &by, topic.tenant()).await?;
     let users = doors.node.presence(&by, &topic).await?;
     let user = |PresentUser { id, connections }: PresentUser| User { id: id.to_string(), connections };
     Ok(Json(Users { users: users.into_iter().map(user).collect() }))

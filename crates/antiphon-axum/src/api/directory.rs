@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_core::{Listed, Scope};
+use antiphon_node::By;
 use antiphon_protocol::TenantId;
 use axum::{
     Json,
@@ -47,11 +48,11 @@ fn made(is_new: bool, id: &str) -> Response {
 }
 
 fn found(is_there: bool, id: &str) -> Result<Json<Named>, Problem> {
-    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::not_found()) }
+    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::nothing_here()) }
 }
 
 pub(crate) fn gone(was_there: bool) -> Result<StatusCode, Problem> {
-    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::nothing_here()) }
 }
 
 /// The tenant of the path, for a key that may keep its directory.
@@ -70,7 +71,7 @@ pub(crate) async fn list_tenants(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     asker.needs_key(Scope::Directory, None)?;
-    Ok(list(doors.node.engines().directory.list_tenants(&query.page()?).await?))
+    Ok(list(doors.node.engines().directory.list_tenants(&query.page()).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
@@ -101,7 +102,7 @@ pub(crate) async fn get_tenant(
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
     responses((status = 204, description = "gone, and its connections end")))]
-/// Deletes a tenant with its users, projects and tokens; its entries stay until the retention has passed.
+/// Deletes a tenant with its users, projects and tokens; nobody reads its entries any more, also not if it is made again.
 pub(crate) async fn delete_tenant(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
@@ -123,7 +124,11 @@ pub(crate) async fn list_users(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_users(&tenant, &query.page()?).await?))
+    let listed = doors.node.engines().directory.list_users(&tenant, &query.page()).await?;
+    if listed.items.is_empty() {
+        names::tenant_there(&doors, &By::Key, &tenant).await?;
+    }
+    Ok(list(listed))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
@@ -180,7 +185,11 @@ pub(crate) async fn list_projects(
     asker: Asker,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    Ok(list(doors.node.engines().directory.list_projects(&tenant, &query.page()?).await?))
+    let listed = doors.node.engines().directory.list_projects(&tenant, &query.page()).await?;
+    if listed.items.is_empty() {
+        names::tenant_there(&doors, &By::Key, &tenant).await?;
+    }
+    Ok(list(listed))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",

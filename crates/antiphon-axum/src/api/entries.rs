@@ -1,12 +1,12 @@
 //! Entries and signals.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use antiphon_core::{Appended, HistoryPage, Scope};
 use antiphon_node::By;
 use antiphon_protocol::{
-    Content, Draft, Entry, ErrorCode, Key, Position, ProjectId, Refusal, Signal, Topic, TopicName, UserId,
-    encode_message, message_with_key,
+    Content, Draft, Entry, ErrorCode, HistoryAsk, Key, Position, ProjectId, Refusal, Signal, Topic,
+    TopicName, UserId, encode_message, message_with_key,
 };
 use axum::{
     Json,
@@ -14,15 +14,15 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    asked::{Asked, Ids},
-    body::Body,
+    asked::{Asked, FromQuery, Ids},
+    body::{Bodies, Body},
+    fields::{self, Fields, FromFields},
     names,
-    object::Object,
 };
 use crate::{
     asker::Asker,
@@ -31,37 +31,40 @@ use crate::{
 };
 
 /// An entry to be published.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct NewEntry {
     /// A text; or else `body`.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     text: Option<Box<RawValue>>,
     /// Any JSON; or else `text`.
-    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     body: Option<Box<RawValue>>,
     /// The project it belongs to.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     project_id: Option<ProjectId>,
     /// Its author.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     user_id: Option<UserId>,
     /// The idempotency key.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     key: Option<Key>,
     /// The topic: in a batch alone.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
     topic: Option<TopicName>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(from).map(Some)
+impl FromFields for NewEntry {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            text: fields.value("text"),
+            body: fields.written("body"),
+            project_id: fields.name("projectId", ProjectId::parse)?,
+            user_id: fields.name("userId", UserId::parse)?,
+            key: fields.name("key", Key::parse)?,
+            topic: fields.name("topic", TopicName::parse)?,
+        })
+    }
 }
 
 /// A published entry.
@@ -88,13 +91,13 @@ impl From<&Appended> for Published {
 }
 
 /// The author: the user itself, or whom a key names.
-fn author(by: &By, named: Option<UserId>) -> Result<Option<UserId>, Problem> {
+fn author(by: &By, named: Option<UserId>) -> Result<Option<UserId>, Refusal> {
     match by {
         By::Key => Ok(named),
         By::User(caller) => {
             let own = &caller.identity.user;
             if named.is_some_and(|named| named != *own) {
-                Err(Problem::forbidden())
+                Err(Refusal::forbidden())
             } else {
                 Ok(Some(own.clone()))
             }
@@ -107,7 +110,7 @@ impl NewEntry {
         Ok(Content::from_fields(self.text.as_deref(), self.body.as_deref(), max)?)
     }
 
-    fn draft(self, by: &By, topic: Topic) -> Result<Draft, Problem> {
+    fn draft(self, by: &By, topic: Topic) -> Result<Draft, Refusal> {
         let content = self.content(Content::MAX_ENTRY_BYTES)?;
         let author = author(by, self.user_id)?;
         Ok(Draft { topic, author, named_project: self.project_id, key: self.key, content })
@@ -118,9 +121,9 @@ impl NewEntry {
 async fn explain(doors: &Doors, by: &By, topic: &Topic, refusal: Refusal) -> Problem {
     if refusal.code == ErrorCode::Forbidden
         && matches!(by, By::Key)
-        && let Ok(false) = doors.node.engines().directory.tenant_exists(topic.tenant()).await
+        && let Ok(false) = doors.node.tenant_exists(topic.tenant()).await
     {
-        return Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such tenant: PUT it first");
+        return Problem::no_tenant();
     }
     refusal.into()
 }
@@ -135,7 +138,7 @@ pub(crate) async fn publish(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
-    Body(Object(entry)): Body<Object<NewEntry>>,
+    Body(entry): Body<NewEntry>,
 ) -> Result<Response, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
@@ -160,7 +163,7 @@ pub(crate) async fn publish_batch(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
-    Body(entries): Body<Vec<Object<NewEntry>>>,
+    Bodies(entries): Bodies<NewEntry>,
 ) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
     let by = asker.acts(Scope::Publish, &tenant)?;
@@ -169,10 +172,10 @@ pub(crate) async fn publish_batch(
         return Err(Problem::invalid(format!("a batch has 1 to {most} entries")));
     }
     let mut drafts = Vec::with_capacity(entries.len());
-    for Object(mut entry) in entries {
-        let name =
-            entry.topic.take().ok_or_else(|| Problem::invalid("each entry of a batch needs its `topic`"))?;
-        drafts.push(entry.draft(&by, Topic::new(tenant.clone(), name))?);
+    for (index, mut entry) in entries.into_iter().enumerate() {
+        let name = entry.topic.take().ok_or_else(|| Refusal::invalid("`topic` is missing"));
+        let draft = name.and_then(|name| entry.draft(&by, Topic::new(tenant.clone(), name)));
+        drafts.push(draft.map_err(|refusal| fields::at(index, refusal))?);
     }
     let appended = match doors.node.publish(&by, drafts).await {
         Ok(appended) => appended,
@@ -191,7 +194,7 @@ pub(crate) async fn signal(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
-    Body(Object(signal)): Body<Object<NewEntry>>,
+    Body(signal): Body<NewEntry>,
 ) -> Result<StatusCode, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     asker.needs_key(Scope::Publish, Some(topic.tenant()))?;
@@ -208,16 +211,30 @@ pub(crate) async fn signal(
 }
 
 /// Which page of history.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuery {
     /// Entries before this position.
-    before: Option<String>,
+    #[param(value_type = Option<String>)]
+    before: Option<Position>,
     /// Entries after this position.
-    after: Option<String>,
-    /// How many at most: 1 to 200, 50 if left out.
+    #[param(value_type = Option<String>)]
+    after: Option<Position>,
+    /// How many at most: 1 to 200, 50 if left out; more is 200.
     limit: Option<u32>,
+}
+
+impl FromQuery for HistoryQuery {
+    const NAMES: &'static [&'static str] = &["before", "after", "limit"];
+
+    fn from_query(mut values: BTreeMap<String, String>) -> Result<Self, Problem> {
+        let mut position = |name: &str| {
+            let wrong = |error| Problem::invalid(format!("`{name}`: {error}"));
+            values.remove(name).map(|text| Position::parse(&text).map_err(wrong)).transpose()
+        };
+        let (before, after) = (position("before")?, position("after")?);
+        Ok(Self { before, after, limit: names::limit(&values, HistoryAsk::LIMIT_MAX)? })
+    }
 }
 
 /// A page of history.
@@ -254,15 +271,9 @@ pub(crate) async fn list(
 ) -> Result<Json<Entries>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
-    let position = |text: Option<String>| {
-        let parsed = text.map(|text| Position::parse(&text)).transpose();
-        parsed.map_err(|error| Problem::invalid(error.to_string()))
-    };
-    let (before, after) = (position(query.before)?, position(query.after)?);
-    if query.limit == Some(0) {
-        return Err(Problem::invalid("`limit` must be a whole number from 1 to 200"));
-    }
-    let page = doors.node.history(&by, &topic, before, after, query.limit.unwrap_or(50)).await?;
+    names::tenant_there(&doors, &by, topic.tenant()).await?;
+    let HistoryQuery { before, after, limit } = query;
+    let page = doors.node.history(&by, &topic, before, after, limit.unwrap_or(HistoryAsk::LIMIT)).await?;
     let HistoryPage { entries, more } = page;
     Ok(Json(Entries { entries: entries.iter().map(|entry| frame(&by, entry)).collect(), more }))
 }
@@ -278,7 +289,8 @@ pub(crate) async fn read(
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
+    names::tenant_there(&doors, &by, topic.tenant()).await?;
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
-    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::not_found)?;
+    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::nothing_here)?;
     Ok(Json(frame(&by, &entry)))
 }

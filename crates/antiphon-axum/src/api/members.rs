@@ -3,22 +3,22 @@
 use std::{collections::HashSet, sync::Arc};
 
 use antiphon_core::{MemberSettings, Scope, Settings};
-use antiphon_protocol::UserId;
+use antiphon_protocol::{Refusal, UserId};
 use axum::{
     Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     asked::{Asked, Ids},
-    body::Body,
+    body::{Bodies, Body},
     directory::{gone, keeper},
+    fields::{Fields, FromFields},
     names::{self, PageQuery},
-    object::Object,
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
@@ -26,30 +26,40 @@ use crate::{asker::Asker, problem::Problem, server::Doors};
 const MEMBERS_MAX: usize = 10_000;
 
 /// What a member wants; what is left out stays as it is.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(ToSchema)]
 pub(crate) struct Wishes {
     /// Entries on the socket, in history and recovery.
-    #[serde(default)]
     deliver: Option<bool>,
     /// Push notifications.
-    #[serde(default)]
     push: Option<bool>,
 }
 
+impl FromFields for Wishes {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        Ok(Self { deliver: fields.boolean("deliver")?, push: fields.boolean("push")? })
+    }
+}
+
 /// One of many members.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct NewMember {
     /// The user; made where missing.
     #[schema(value_type = String)]
     user_id: UserId,
     /// Entries on the socket.
-    #[serde(default)]
     deliver: Option<bool>,
     /// Push notifications.
-    #[serde(default)]
     push: Option<bool>,
+}
+
+impl FromFields for NewMember {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        let user_id = fields.name("userId", UserId::parse)?;
+        let user_id = user_id.ok_or_else(|| Refusal::invalid("`userId` is missing"))?;
+        let Wishes { deliver, push } = Wishes::from_fields(fields)?;
+        Ok(Self { user_id, deliver, push })
+    }
 }
 
 /// A member.
@@ -96,7 +106,11 @@ pub(crate) async fn list(
     asker: Asker,
 ) -> Result<Json<Members>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
-    let listed = doors.node.engines().directory.list_members(&tenant, &project, &query.page()?).await?;
+    let directory = &doors.node.engines().directory;
+    let listed = directory.list_members(&tenant, &project, &query.page()).await?;
+    if listed.items.is_empty() && !directory.project_exists(&tenant, &project).await? {
+        return Err(Problem::nothing_here());
+    }
     let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
     let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
     Ok(Json(Members { items, next }))
@@ -110,19 +124,19 @@ pub(crate) async fn put_many(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
-    Body(members): Body<Vec<Object<NewMember>>>,
+    Bodies(members): Bodies<NewMember>,
 ) -> Result<Json<Made>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     if members.len() > MEMBERS_MAX {
         return Err(Problem::invalid(format!("at most {MEMBERS_MAX} members at once")));
     }
-    let named: HashSet<&UserId> = members.iter().map(|Object(member)| &member.user_id).collect();
+    let named: HashSet<&UserId> = members.iter().map(|member| &member.user_id).collect();
     if named.len() < members.len() {
         return Err(Problem::invalid("a user may stand in the array only once"));
     }
     let members: Vec<MemberSettings> = members
         .into_iter()
-        .map(|Object(NewMember { user_id, deliver, push })| MemberSettings { user: user_id, deliver, push })
+        .map(|NewMember { user_id, deliver, push }| MemberSettings { user: user_id, deliver, push })
         .collect();
     let made = doors.node.engines().directory.put_members(&tenant, &project, &members).await?;
     doors.node.tenant_changed(&tenant).await;
@@ -137,7 +151,7 @@ pub(crate) async fn put(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
+    Body(Wishes { deliver, push }): Body<Wishes>,
 ) -> Result<Response, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
@@ -162,7 +176,7 @@ pub(crate) async fn get(
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
-    settings.map(|settings| Json(member(&user, settings))).ok_or_else(Problem::not_found)
+    settings.map(|settings| Json(member(&user, settings))).ok_or_else(Problem::nothing_here)
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}", tag = "members",
@@ -194,20 +208,21 @@ pub(crate) async fn get_settings(
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
-    let Settings { deliver, push } = settings.ok_or_else(Problem::not_found)?;
+    let Settings { deliver, push } = settings.ok_or_else(Problem::nothing_here)?;
     Ok(Json(SettingsBody { deliver, push }))
 }
 
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}/settings", tag = "members",
     params(("tenant" = String, Path), ("project" = String, Path), ("user" = String, Path)), request_body = Wishes,
-    responses((status = 200, body = SettingsBody)))]
-/// Changes a member's settings; a user may change its own.
+    responses((status = 201, description = "made the member", body = SettingsBody),
+        (status = 200, description = "was there", body = SettingsBody)))]
+/// Changes a member's settings; a user may change its own. A key makes the member where it is none.
 pub(crate) async fn put_settings(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
-    Body(Object(Wishes { deliver, push })): Body<Object<Wishes>>,
-) -> Result<Json<SettingsBody>, Problem> {
+    Body(Wishes { deliver, push }): Body<Wishes>,
+) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
@@ -215,7 +230,7 @@ pub(crate) async fn put_settings(
     // A user does not make itself a member; a key makes missing parents, as in every PUT.
     let is_user = matches!(asker, Asker::User(_));
     if is_user && directory.member(&tenant, &project, &user).await?.is_none() {
-        return Err(Problem::not_found());
+        return Err(Problem::nothing_here());
     }
     let wanted = MemberSettings { user: user.clone(), deliver, push };
     let made = directory.put_members(&tenant, &project, &[wanted]).await?;
@@ -223,9 +238,10 @@ pub(crate) async fn put_settings(
         // Its membership ended between the two looks: the removal stands.
         directory.delete_member(&tenant, &project, &user).await?;
         doors.node.tenant_changed(&tenant).await;
-        return Err(Problem::not_found());
+        return Err(Problem::nothing_here());
     }
     doors.node.tenant_changed(&tenant).await;
     let Settings { deliver, push } = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
-    Ok(Json(SettingsBody { deliver, push }))
+    let status = if made > 0 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(SettingsBody { deliver, push })).into_response())
 }

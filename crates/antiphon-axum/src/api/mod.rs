@@ -5,17 +5,18 @@ mod body;
 mod counts;
 mod directory;
 mod entries;
+mod fields;
 mod members;
 mod names;
-mod object;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
+use antiphon_protocol::ProblemCode;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -89,8 +90,7 @@ pub(crate) fn router(doors: &Arc<Doors>) -> Router {
         .layer(DefaultBodyLimit::max(doors.node.limits().body_bytes))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "something broke here")
-                .into_response()
+            Problem::new(ProblemCode::Internal, "something broke here").into_response()
         }))
         // Answers hold tokens and what only this bearer may read.
         .layer(SetResponseHeaderLayer::if_not_present(

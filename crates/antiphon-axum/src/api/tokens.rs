@@ -2,25 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon_core::{NewToken, Tokens};
-use antiphon_protocol::now_ms;
+use antiphon_core::{Tokens, issue_token};
+use antiphon_protocol::{Refusal, now_ms};
 use axum::{
     Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     asked::Ids,
     body::Body,
     directory::{gone, keeper},
+    fields::{Fields, FromFields},
     names,
-    object::Object,
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
@@ -28,12 +26,23 @@ use crate::{asker::Asker, problem::Problem, server::Doors};
 const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
 
 /// How long a token is to live.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct NewTokenBody {
     /// Seconds; an hour if left out.
-    #[serde(default)]
     ttl_seconds: Option<u64>,
+}
+
+impl FromFields for NewTokenBody {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        let wrong = || {
+            Refusal::invalid(format_args!("`ttlSeconds` must be a whole number from 1 to {TTL_SECONDS_MAX}"))
+        };
+        let Some(raw) = fields.value("ttlSeconds") else { return Ok(Self { ttl_seconds: None }) };
+        let ttl_seconds: Option<u64> =
+            raw.get().parse().ok().filter(|ttl| (1..=TTL_SECONDS_MAX).contains(ttl));
+        ttl_seconds.map(|ttl| Self { ttl_seconds: Some(ttl) }).ok_or_else(wrong)
+    }
 }
 
 /// A token: it is shown this once.
@@ -42,12 +51,12 @@ pub(crate) struct NewTokenBody {
 pub(crate) struct TokenBody {
     token: String,
     /// Milliseconds since the Unix epoch.
-    expires_at: i64,
+    #[schema(value_type = i64)]
+    expires_at: Option<i64>,
 }
 
 fn tokens(doors: &Doors) -> Result<&Arc<dyn Tokens>, Problem> {
-    let missing =
-        || Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "this application issues its own tokens");
+    let missing = || Problem::not_found("this application issues its own tokens");
     doors.node.engines().tokens.as_ref().ok_or_else(missing)
 }
 
@@ -59,19 +68,12 @@ pub(crate) async fn issue(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
-    Body(Object(NewTokenBody { ttl_seconds })): Body<Object<NewTokenBody>>,
+    Body(NewTokenBody { ttl_seconds }): Body<NewTokenBody>,
 ) -> Result<Response, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let ttl = ttl_seconds.unwrap_or(3600);
-    if !(1..=TTL_SECONDS_MAX).contains(&ttl) {
-        return Err(Problem::invalid("`ttlSeconds` must be a whole number from 1 to 315360000"));
-    }
-    let random: [u8; 32] = rand::random();
-    let token = format!("ant_{}", URL_SAFE_NO_PAD.encode(random));
-    let expires_at = now_ms() + i64::try_from(ttl).unwrap_or(i64::MAX / 1000) * 1000;
-    let hash = Sha256::digest(token.as_bytes()).into();
-    let new = NewToken { tenant: tenant.clone(), user, hash, expires_at: Some(expires_at) };
-    tokens(&doors)?.add_token(&new).await?;
+    let ttl = Duration::from_secs(ttl);
+    let (token, expires_at) = issue_token(tokens(&doors)?.as_ref(), &tenant, &user, Some(ttl)).await?;
     doors.node.tenant_changed(&tenant).await;
     Ok((StatusCode::CREATED, Json(TokenBody { token, expires_at })).into_response())
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod line;
+
 use std::{sync::Arc, time::Duration};
 
 use antiphon_auth::{KeyRing, OpaqueAuthenticator, issue};

@@ -6,12 +6,17 @@ use antiphon_core::SeamError;
 
 pub(crate) struct HealthState {
     pub draining: AtomicBool,
+    pub accepting: AtomicBool,
     pub database: AtomicBool,
 }
 
 impl Default for HealthState {
     fn default() -> Self {
-        Self { draining: AtomicBool::new(false), database: AtomicBool::new(true) }
+        Self {
+            draining: AtomicBool::new(false),
+            accepting: AtomicBool::new(true),
+            database: AtomicBool::new(true),
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) async fn find_topics(
     .await?;
     let mut topics = HashMap::with_capacity(rows.len());
     for (tenant, name, id, epoch, head, link) in rows {
-        let topic = Topic::new(tenant.parse()?, TopicName::parse(&name)?);
+        let topic = Topic::new(tenant.parse()?, TopicName::stored(&name));
         topics.insert(topic, LockedTopic { id, position: row::position(epoch, head, link) });
     }
     Ok(topics)

@@ -1,0 +1,28 @@
+//! What was answered to whether a tenant exists.
+
+use std::collections::HashMap;
+
+use antiphon_protocol::TenantId;
+use parking_lot::Mutex;
+
+/// How many answers are kept.
+const ANSWERS_MAX: usize = 10_000;
+
+/// By tenant: the revision of the answer, and the answer. Nothing else is locked while this is.
+#[derive(Default)]
+pub(crate) struct Existing(Mutex<HashMap<TenantId, (u64, bool)>>);
+
+impl Existing {
+    pub fn at(&self, tenant: &TenantId, revision: u64) -> Option<bool> {
+        let answers = self.0.lock();
+        answers.get(tenant).filter(|(at, _)| *at == revision).map(|(_, exists)| *exists)
+    }
+
+    pub fn note(&self, tenant: &TenantId, revision: u64, exists: bool) {
+        let mut answers = self.0.lock();
+        if answers.len() >= ANSWERS_MAX {
+            answers.clear();
+        }
+        answers.insert(tenant.clone(), (revision, exists));
+    }
+}
