@@ -50,7 +50,10 @@ impl Asker {
             return found.map(Self::Key).ok_or_else(Problem::unauthorized);
         }
         match doors.node.authenticate(token).await {
-            Ok(caller) => Ok(Self::User(caller)),
+            Ok(caller) => {
+                doors.paces.step(&caller, doors.node.limits())?;
+                Ok(Self::User(caller))
+            }
             Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
             Err(AuthError::Seam(error)) => Err(error.into()),
         }
