@@ -30,6 +30,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         }
         // An empty body is an empty object: PUTs without settings need none.
         let text = if text.trim().is_empty() { "{}" } else { text };
-        serde_json::from_str(text).map(Self).map_err(|error| Problem::invalid(format!("the body: {error}")))
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|error| Problem::invalid(format!("the body: {}", told(&error))))
+    }
+}
+
+/// What is wrong, without the text that stands there: it may be a secret in the wrong place, and answers are logged.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once('"').and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1))) {
+        Some((before, after)) => format!("{}{after}", before.trim_end()),
+        None => text,
     }
 }
