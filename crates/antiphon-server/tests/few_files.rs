@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 const FILES: u32 = 200;
 const CLIENTS: usize = 1000;
+const SILENT: usize = 200;
 /// For how long the processor's time is looked at while the server is full.
 const FULL: Duration = Duration::from_secs(3);
 /// What it may use of one processor then, in a debug build: accepting is tried ten times a second, and a busy loop would
@@ -78,6 +79,8 @@ fn a_thousand_clients_at_a_server_with_two_hundred_files_cost_those_that_are_too
         assert!(taken < FILES as usize && ended == 0, "{:?}", counts(ears));
         taken >= 100 && refused + waiting == CLIENTS - taken
     });
+    // Those that say nothing hold whatever place is left, for a time; behind them others wait.
+    let silent: Vec<Ear> = (0..SILENT).map(|_| Ear::silent(server.address()).unwrap()).collect();
     let (began, used) = (Instant::now(), server.processor_time());
     crowd::wait("time has passed", || began.elapsed() >= FULL);
     let share = (server.processor_time() - used).as_secs_f64() / began.elapsed().as_secs_f64();
@@ -97,6 +100,7 @@ fn a_thousand_clients_at_a_server_with_two_hundred_files_cost_those_that_are_too
     redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     is_heard(&mut here, "from the full one again", &mut there);
     is_heard(&mut there, "to the full one again", &mut here);
+    drop(silent);
     crowd::wait("Redis is there again", || server.figure("broker_up") == 1);
     let log = server.process.log().text();
     assert!(!log.contains("Too many open files"), "{log}");
