@@ -1,5 +1,7 @@
 //! A server that may open 200 files, and a thousand clients that want to be with it.
 
+#![allow(clippy::unwrap_used)]
+
 mod crowd;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Who says too much pays for it alone.
 
+#![allow(clippy::unwrap_used)]
+
 mod crowd;
 
 use std::{
@@ -131,7 +133,9 @@ fn who_floods_is_told_when_to_come_again_and_the_publishes_of_others_on_its_shar
     let mut quiet: Vec<Quiet> = (0..QUIET).map(|number| Quiet::new(&server, &format!("u{number}"))).collect();
     let (since, before) = (Instant::now(), limited());
     quiet.iter_mut().for_each(Quiet::say);
-    crowd::wait("all have published", || quiet.iter_mut().fold(true, |all, one| one.goes_on() && all));
+    crowd::wait("all have published", || {
+        quiet.iter_mut().map(Quiet::goes_on).filter(|done| !done).count() == 0
+    });
     let during = limited() - before;
     ends.store(true, Ordering::Relaxed);
     flooders.into_iter().for_each(|flooder| flooder.join().unwrap());
