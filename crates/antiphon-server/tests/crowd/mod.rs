@@ -303,12 +303,12 @@ pub fn wait(what: &str, holds: impl FnMut() -> bool) {
     antiphon_testkit::wait_until(PATIENCE, what, holds);
 }
 
-/// What makes a run another one than the last; `ANTIPHON_TEST_SEED` makes it the same again.
+/// What makes a run another one than the last; `TESTKIT_SEED` makes it the same again.
 pub fn seed() -> u64 {
-    let given = std::env::var("ANTIPHON_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("TESTKIT_SEED").ok().and_then(|seed| seed.parse().ok());
     let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let seed = given.unwrap_or(clock);
-    println!("ANTIPHON_TEST_SEED={seed}");
+    println!("TESTKIT_SEED={seed}");
     seed
 }
 
