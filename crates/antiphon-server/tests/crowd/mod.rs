@@ -45,6 +45,8 @@ impl Server {
         let database = format!("sqlite:{}", folder.path().join("a.db").display());
         let process = launch
             .env("ANTIPHON_DATABASE", database)
+            // One arena: what is resident then tells of what is kept, and not of how threads share an allocator.
+            .env("MALLOC_ARENA_MAX", "1")
             .args(["--config".as_ref(), file.as_os_str()])
             .args(["--admin-listen", "127.0.0.1:0"])
             .args(args)
