@@ -1,7 +1,7 @@
 //! The node: its engines, its hub, and the tasks that look after them.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     state::{
         asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
-        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs,
+        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays,
     },
 };
 
@@ -61,6 +61,9 @@ pub struct Node {
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
     pub(crate) repairs: Repairs,
+    pub(crate) replays: Replays,
+    /// Numbers this node's signals.
+    pub(crate) signals_sent: AtomicU64,
     pub(crate) asks: Asks,
     pub(crate) leases: Leases,
     pub(crate) plain_queue: PlainQueue,
@@ -88,6 +91,8 @@ impl Node {
             doorkeeper,
             lanes,
             repairs: Repairs::default(),
+            replays: Replays::default(),
+            signals_sent: AtomicU64::new(1),
             asks: Asks::default(),
             leases: Leases::default(),
             plain_queue,

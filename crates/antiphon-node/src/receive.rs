@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::{BrokerState, Channel, Inbox};
 use antiphon_hub::{Delivery, Feed, Verdict};
-use antiphon_protocol::{Envelope, Parcel};
+use antiphon_protocol::{Envelope, NodeId, Parcel, now_ms};
 use bytes::Bytes;
 
 use crate::node::Node;
@@ -23,7 +23,7 @@ impl Node {
         }
     }
 
-    fn receive(&self, parcel: Parcel) {
+    fn receive(&self, origin: NodeId, parcel: Parcel) {
         match parcel {
             Parcel::Entry { topic, position, revision, author, project, key, json, .. } => {
                 let Some(feed) = self.hub.feed(&topic) else { return };
@@ -36,7 +36,12 @@ impl Node {
                     self.repair(&feed);
                 }
             }
-            Parcel::Signal { topic, revision, project, json } => {
+            Parcel::Signal { topic, revision, number, sent_at, project, json } => {
+                // An entry has its place in the log; of a signal only this tells that it was heard before.
+                if !self.replays.is_first(origin, number, sent_at, now_ms()) {
+                    self.metrics.envelopes_refused.inc();
+                    return;
+                }
                 let Some(feed) = self.hub.feed(&topic) else { return };
                 let delivery = Delivery::signal(project, &json);
                 if feed.audience().revision() >= revision {
@@ -54,7 +59,7 @@ impl Inbox for Node {
     fn received(&self, bytes: Bytes) {
         match Envelope::open(&bytes, &self.secret) {
             Ok(envelope) if envelope.origin == self.id => {}
-            Ok(envelope) => self.receive(envelope.parcel),
+            Ok(envelope) => self.receive(envelope.origin, envelope.parcel),
             Err(error) => {
                 if self.metrics.envelopes_refused.inc() == 0 {
                     tracing::warn!(%error, "dropped what came over the broker; later ones are only counted");

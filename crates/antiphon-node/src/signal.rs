@@ -1,8 +1,10 @@
 //! Signals: never stored, at most once, and yet only for those who are meant at the time.
 
+use std::sync::atomic::Ordering;
+
 use antiphon_core::{Action, Channel};
 use antiphon_hub::Delivery;
-use antiphon_protocol::{Parcel, Refusal, Signal, encode_signal};
+use antiphon_protocol::{Parcel, Refusal, Signal, encode_signal, now_ms};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
@@ -47,7 +49,9 @@ impl Node {
         if let Some(feed) = self.hub.feed(&signal.topic) {
             self.judge(&feed, revision, Delivery::signal(project.clone(), &json));
         }
-        let parcel = Parcel::Signal { topic: signal.topic.clone(), revision, project, json };
+        let number = self.signals_sent.fetch_add(1, Ordering::Relaxed);
+        let topic = signal.topic.clone();
+        let parcel = Parcel::Signal { topic, revision, number, sent_at: now_ms(), project, json };
         self.post(&Channel::Topic(signal.topic.clone()), parcel);
     }
 }

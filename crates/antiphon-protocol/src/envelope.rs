@@ -9,8 +9,8 @@ use hmac::Mac;
 use uuid::Uuid;
 
 use crate::{
-    ClusterSecret, Control, Entry, Epoch, Key, Link, NodeId, Position, ProjectId, Signal, TenantId, Topic,
-    TopicName, UserId, encode_message, encode_signal,
+    ClusterSecret, Control, Entry, Epoch, Key, Link, NodeId, Position, ProjectId, TenantId, Topic, TopicName,
+    UserId, encode_message,
 };
 
 const VERSION: u8 = 1;
@@ -62,6 +62,10 @@ pub enum Parcel {
         topic: Topic,
         /// The tenant revision that an audience must have reached.
         revision: u64,
+        /// Which of its node's signals it is: nothing else tells a copy of it from another one.
+        number: u64,
+        /// When it was sent (ms).
+        sent_at: i64,
         /// Its project.
         project: Option<ProjectId>,
         /// The SIGNAL frame's JSON.
@@ -105,16 +109,6 @@ impl Parcel {
             project: entry.project.clone(),
             key: entry.key.clone(),
             json,
-        }
-    }
-
-    /// A signal's parcel.
-    pub fn signal(signal: &Signal, revision: u64) -> Self {
-        Parcel::Signal {
-            topic: signal.topic.clone(),
-            revision,
-            project: signal.project(),
-            json: encode_signal(signal).into(),
         }
     }
 }
@@ -177,9 +171,11 @@ impl Writer {
                 self.topic(topic);
                 self.position(position);
             }
-            Parcel::Signal { topic, revision, project, json } => {
+            Parcel::Signal { topic, revision, number, sent_at, project, json } => {
                 self.topic(topic);
                 self.number(*revision);
+                self.number(*number);
+                self.number(sent_at.cast_unsigned());
                 self.text(project.as_ref().map_or("", ProjectId::as_str));
                 self.0.extend_from_slice(json);
             }
@@ -271,6 +267,8 @@ impl Reader<'_> {
             3 => Parcel::Signal {
                 topic: self.topic()?,
                 revision: self.number()?,
+                number: self.number()?,
+                sent_at: self.number()?.cast_signed(),
                 project: self.optional(ProjectId::parse)?,
                 json: self.rest(),
             },

@@ -9,7 +9,9 @@ use std::{
     net::{Ipv4Addr, TcpStream},
 };
 
-use antiphon_protocol::{ClusterSecret, Envelope, NodeId, Parcel, Position, TenantId, Topic, TopicName};
+use antiphon_protocol::{
+    ClusterSecret, Envelope, NodeId, Parcel, Position, TenantId, Topic, TopicName, now_ms,
+};
 use antiphon_testkit::{Redis, postgres_or_skip, redis_or_skip, run_antiphon};
 use crowd::{Ear, Random, Server};
 use serde_json::json;
@@ -109,7 +111,14 @@ fn sealed_elsewhere(heads: &[Position], random: &mut Random) -> Vec<Vec<u8>> {
             let position = Position { offset: head.offset + step, ..*head };
             let json = br#"{"type":"MESSAGE","text":"forged"}"#.to_vec().into();
             let parcel = if random.below(2) == 0 {
-                Parcel::Signal { topic: topic(of), revision: 0, project: None, json }
+                Parcel::Signal {
+                    topic: topic(of),
+                    revision: 0,
+                    number: step,
+                    sent_at: now_ms(),
+                    project: None,
+                    json,
+                }
             } else {
                 let (id, author, project, key) = Default::default();
                 Parcel::Entry { topic: topic(of), position, revision: 0, id, author, project, key, json }

@@ -9,3 +9,4 @@ pub(crate) mod lane;
 pub(crate) mod leases;
 pub(crate) mod parked;
 pub(crate) mod repairs;
+pub(crate) mod replays;
