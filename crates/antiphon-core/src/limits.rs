@@ -67,6 +67,10 @@ pub struct Limits {
     pub position_interval: Duration,
     /// How often the heads of all local topics and the revisions of all local tenants are read.
     pub tick: Duration,
+    /// The same while the broker is away, when only this tells of other nodes.
+    pub tick_without_broker: Duration,
+    /// How long an entry that came before those before it waits for them, until they are read from the store.
+    pub reorder_patience: Duration,
     /// How often a node renews its lease.
     pub lease_renewal: Duration,
     /// After which time without renewal a node counts as dead.
@@ -113,6 +117,8 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             position_interval: Duration::from_secs(10),
             tick: Duration::from_millis(700),
+            tick_without_broker: Duration::from_millis(200),
+            reorder_patience: Duration::from_millis(50),
             lease_renewal: Duration::from_secs(2),
             lease_ttl: Duration::from_secs(7),
             ask_timeout: Duration::from_millis(500),

@@ -2,7 +2,7 @@
 //! The verdicts over what arrives are the heart of delivery: next, seen, gap, stale or fork.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,13 +26,19 @@ pub enum Verdict {
     Next,
     /// It was delivered before.
     Seen,
-    /// Entries before it are missing: they have to be read from the store.
+    /// It came before others that belong before it, and is kept for when they have come; true: it is the only one so far. Two
+    /// nodes' posts may overtake each other.
+    Early(bool),
+    /// Entries before it are missing, and no more can be kept: they have to be read from the store.
     Gap,
     /// The audience held here is older than what it was sent after: it has to be read first.
     Stale,
     /// The history behind it is not the one that was delivered.
     Fork,
 }
+
+/// Entries that are kept until those before them have come.
+const EARLY_MAX: usize = 64;
 
 /// Where a new subscriber begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub struct Feed {
 struct State {
     high: Option<Position>,
     ring: Ring,
+    /// What came too early, by its offset, with the revision that it was sent after.
+    early: BTreeMap<u64, (u64, Delivery)>,
     users: HashMap<UserId, u32>,
     /// Subscribers for each shard.
     shards: Vec<u32>,
@@ -110,6 +118,7 @@ impl Feed {
         let mut state = self.state.lock();
         state.high = Some(high);
         state.ring.clear();
+        state.early.clear();
         for mailbox in &self.mailboxes {
             mailbox.feed_restarted(self.clone());
         }
@@ -128,14 +137,47 @@ impl Feed {
             return if differs { Verdict::Fork } else { Verdict::Seen };
         }
         if position.offset > high.offset + 1 {
-            return Verdict::Gap;
+            return self.keep(&mut state, position.offset, revision, delivery);
         }
         if revision > self.audience.revision() {
             return Verdict::Stale;
         }
         state.high = Some(position);
         self.push(&mut state, delivery);
+        self.go_on(&mut state)
+    }
+
+    fn keep(&self, state: &mut State, offset: u64, revision: u64, delivery: Delivery) -> Verdict {
+        let bytes: usize = state.early.values().map(|(_, kept)| kept.frame.len()).sum();
+        if state.early.len() >= EARLY_MAX || bytes + delivery.frame.len() > self.bounds.bytes {
+            return Verdict::Gap;
+        }
+        state.early.insert(offset, (revision, delivery));
+        Verdict::Early(state.early.len() == 1)
+    }
+
+    /// Goes on with what came early, as far as it follows now.
+    fn go_on(self: &Arc<Self>, state: &mut State) -> Verdict {
+        while let Some(first) = state.early.first_entry() {
+            let Some(high) = state.high else { break };
+            if *first.key() > high.offset + 1 {
+                break;
+            }
+            if *first.key() == high.offset + 1 && first.get().0 > self.audience.revision() {
+                return Verdict::Stale;
+            }
+            let (_, delivery) = first.remove();
+            if delivery.offset() == Some(high.offset + 1) {
+                state.high = delivery.position;
+                self.push(state, delivery);
+            }
+        }
         Verdict::Next
+    }
+
+    /// True while something is kept that came too early.
+    pub fn is_waiting(&self) -> bool {
+        !self.state.lock().early.is_empty()
     }
 
     /// A signal that was sent after the audience was at `revision`.

@@ -13,7 +13,6 @@ fn a_feed_delivers_in_order_and_once() {
     let mut house = House::new(16);
     house.subscribe(0, "ann", state(&[]), 0);
     let feed = house.feed();
-    assert_eq!(feed.offer(1, entry(2, None)), Verdict::Gap);
     assert_eq!(feed.offer(1, entry(1, None)), Verdict::Next);
     assert_eq!(feed.offer(1, entry(1, None)), Verdict::Seen);
     assert_eq!(feed.offer(1, entry(2, None)), Verdict::Next);
@@ -21,6 +20,47 @@ fn a_feed_delivers_in_order_and_once() {
     house.pass();
     assert_eq!(house.sockets.frames(0), ["{1}", "{2}"]);
     assert_eq!(house.sockets.writes, 1, "what has gathered leaves in one write");
+}
+
+#[test]
+fn what_overtook_others_waits_for_them_and_all_leave_in_order() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    assert_eq!(feed.offer(1, entry(3, None)), Verdict::Early(true));
+    assert_eq!(feed.offer(1, entry(5, None)), Verdict::Early(false));
+    assert_eq!(feed.offer(1, entry(3, None)), Verdict::Early(false));
+    assert_eq!(feed.offer(1, entry(1, None)), Verdict::Next);
+    assert!(feed.is_waiting());
+    house.pass();
+    assert_eq!(house.sockets.frames(0), ["{1}"]);
+    assert_eq!(feed.offer(1, entry(2, None)), Verdict::Next);
+    assert_eq!(feed.offer(1, entry(4, None)), Verdict::Next);
+    assert!(!feed.is_waiting());
+    assert_eq!(feed.offer(1, entry(3, None)), Verdict::Seen);
+    house.pass();
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{3}", "{4}", "{5}"]);
+}
+
+#[test]
+fn what_waits_is_bounded_and_a_newer_stamp_holds_it_back() {
+    let mut house = House::new(16);
+    house.subscribe(0, "ann", state(&[("p", true)]), 0);
+    let feed = house.feed();
+    for number in 2..66 {
+        assert_eq!(feed.offer(1, entry(number, None)), Verdict::Early(number == 2));
+    }
+    assert_eq!(feed.offer(1, entry(66, None)), Verdict::Gap);
+    assert_eq!(feed.offer(1, entry(1, None)), Verdict::Next);
+    assert_eq!(feed.high().map(|high| high.offset), Some(65));
+    assert_eq!(feed.offer(2, entry(67, Some("p"))), Verdict::Early(true));
+    assert_eq!(feed.offer(1, entry(66, None)), Verdict::Stale, "what follows was sent after a change");
+    assert_eq!(feed.high().map(|high| high.offset), Some(66));
+    let ann = UserId::parse("ann").unwrap();
+    house.audience.update(2, vec![(ann, state(&[]))], |_| {});
+    assert_eq!(feed.offer(2, entry(67, Some("p"))), Verdict::Next);
+    house.pass();
+    assert!(!house.sockets.frames(0).contains(&"{67}".to_owned()), "no member any more");
 }
 
 #[test]

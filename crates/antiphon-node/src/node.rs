@@ -11,6 +11,7 @@ use antiphon_core::{
 };
 use antiphon_hub::{Hub, RingBounds};
 use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
+use tokio::sync::Notify;
 
 use crate::{
     metrics::Metrics,
@@ -64,6 +65,8 @@ pub struct Node {
     pub(crate) leases: Leases,
     pub(crate) plain_queue: PlainQueue,
     pub(crate) health: HealthState,
+    /// The broker came or went.
+    pub(crate) broker_changed: Notify,
     pub(crate) metrics: Metrics,
 }
 
@@ -89,6 +92,7 @@ impl Node {
             leases: Leases::default(),
             plain_queue,
             health: HealthState::default(),
+            broker_changed: Notify::new(),
             metrics,
             engines,
             secret,

@@ -17,6 +17,8 @@ impl Node {
             Verdict::Next | Verdict::Seen => {}
             // A signal's audience was brought up before it was judged, or is by whoever parked it.
             Verdict::Stale if is_signal => {}
+            Verdict::Early(false) => {}
+            Verdict::Early(true) => self.repair_unless_it_comes(feed),
             Verdict::Gap | Verdict::Stale | Verdict::Fork => self.repair(feed),
         }
     }
@@ -71,6 +73,7 @@ impl Inbox for Node {
     }
 
     fn state(&self, state: BrokerState) {
+        self.broker_changed.notify_one();
         let is_up = state == BrokerState::Up;
         match (is_up, self.health.hears.swap(is_up, Ordering::Relaxed)) {
             (true, false) => tracing::info!("the other nodes are heard"),

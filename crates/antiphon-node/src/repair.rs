@@ -29,6 +29,19 @@ impl Node {
         });
     }
 
+    /// What is missing before an entry is mostly on its way: only if it does not come soon it is read.
+    pub(crate) fn repair_unless_it_comes(&self, feed: &Arc<Feed>) {
+        let Some(node) = self.me.upgrade() else { return };
+        let feed = feed.clone();
+        let patience = self.limits.reorder_patience;
+        self.tasks.spawn_until_end(async move {
+            tokio::time::sleep(patience).await;
+            if feed.is_waiting() {
+                node.repair(&feed);
+            }
+        });
+    }
+
     async fn read_missing(&self, feed: &Arc<Feed>) -> Result<(), SeamError> {
         loop {
             // A feed that has not begun yet is begun by its first subscriber.
@@ -46,7 +59,7 @@ impl Node {
                 match feed.offer(entry.revision, entry_delivery(entry, &json)) {
                     Verdict::Next | Verdict::Seen => {}
                     Verdict::Stale => break,
-                    Verdict::Gap | Verdict::Fork => return self.verify(feed).await,
+                    Verdict::Early(_) | Verdict::Gap | Verdict::Fork => return self.verify(feed).await,
                 }
             }
         }

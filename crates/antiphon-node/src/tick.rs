@@ -3,9 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon_core::{Channel, SeamError};
+use antiphon_core::{BrokerState, Channel, SeamError};
 use antiphon_protocol::{TopicKind, now_ms};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::node::Node;
 
@@ -16,10 +16,7 @@ const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
 impl Node {
     pub(crate) async fn run_ticks(self: Arc<Self>) {
-        let mut every = interval(self.limits.tick);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            every.tick().await;
             if let Err(error) = self.tick().await {
                 tracing::warn!(%error, "a tick failed");
             }
@@ -32,6 +29,20 @@ impl Node {
                 }
             });
             self.audiences.sweep();
+            self.wait_for_tick().await;
+        }
+    }
+
+    /// Until the next tick: sooner while the broker is away, and at once when it went.
+    async fn wait_for_tick(&self) {
+        let is_up = || self.engines.broker.current_state() == BrokerState::Up;
+        let wait = if is_up() { self.limits.tick } else { self.limits.tick_without_broker };
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.broker_changed.notified() => if !is_up() { return },
+            }
         }
     }
 

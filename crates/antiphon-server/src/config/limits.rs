@@ -132,6 +132,10 @@ bounds! {
     linger: Span,
     /// How often the heads of all local topics and the revisions of all local tenants are read.
     tick: Span,
+    /// The same while the broker is away, when only this tells of other nodes.
+    tick_without_broker: Span,
+    /// How long an entry that came before those before it waits for them, until they are read from the store.
+    reorder_patience: Span,
     /// How often a node renews its lease.
     lease_renewal: Span,
     /// After which time without renewal a node counts as dead.
