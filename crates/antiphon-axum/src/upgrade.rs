@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
 
 /// As much of what a header claims as a log should repeat.
-const CLAIM_CHARS: usize = 256;
+pub(crate) const CLAIM_CHARS: usize = 256;
 
 /// An extension of a request: what its acceptor counts a half-open connection by. It is held until the client of the socket
 /// has shown who it is, or has gone; for any other request, until that is answered.
@@ -175,7 +175,7 @@ fn refused(reason: &'static str, opening: &Opening) {
     );
 }
 
-fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+pub(crate) fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.chars().take(CLAIM_CHARS).collect::<String>().into())
 }
