@@ -73,7 +73,10 @@ impl Asker {
             return found.map(Self::Key).ok_or_else(|| refused("unknown, expired or revoked key"));
         }
         match doors.node.authenticate(token).await {
-            Ok(caller) => Ok(Self::User(caller)),
+            Ok(caller) => {
+                doors.paces.step(&caller, doors.node.limits())?;
+                Ok(Self::User(caller))
+            }
             Err(AuthError::Invalid(reason)) => Err(refused(reason)),
             Err(AuthError::Seam(error)) => Err(error.into()),
         }

@@ -8,6 +8,7 @@ mod conformance;
 mod cross_origin;
 mod operations;
 mod origin;
+mod paces;
 mod page;
 mod peer;
 mod problem;

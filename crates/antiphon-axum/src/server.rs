@@ -6,6 +6,8 @@ use antiphon_node::Node;
 use antiphon_reactor::{Reactor, ReactorOptions};
 use ipnet::IpNet;
 
+use crate::paces::Paces;
+
 /// How the doors are set up.
 #[derive(Debug, Clone, Default)]
 pub struct HttpOptions {
@@ -24,13 +26,14 @@ pub struct Doors {
     pub(crate) node: Arc<Node>,
     pub(crate) reactor: Arc<Reactor>,
     pub(crate) options: HttpOptions,
+    pub(crate) paces: Paces,
 }
 
 impl Doors {
     /// Opens the doors of a node: starts its shards.
     pub fn open(node: Arc<Node>, options: HttpOptions) -> std::io::Result<Arc<Self>> {
         let reactor = Reactor::start(&node, &ReactorOptions { shards: options.shards })?;
-        Ok(Arc::new(Self { node, reactor, options }))
+        Ok(Arc::new(Self { node, reactor, options, paces: Paces::default() }))
     }
 
     /// The node.

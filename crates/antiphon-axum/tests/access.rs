@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use antiphon_auth::KeyRing;
-use antiphon_core::{Access, AuthError, Authenticator, Authorizer, Identity, Scope, SeamError};
+use antiphon_core::{Access, AuthError, Authenticator, Authorizer, Identity, Limits, Scope, SeamError};
 use axum::{body::Body, http::Request};
 use support::{House, OPERATIONS, Plan};
 
@@ -129,6 +129,31 @@ async fn who_shows_nothing_good_is_401_before_anything_else_is_looked_at() {
     house.send(twice.body(Body::empty()).unwrap()).await.is_problem(401, "UNAUTHORIZED");
     let lower = Request::get("/api/v1/tenants").header("authorization", format!("bearer {}", house.admin));
     house.send(lower.body(Body::empty()).unwrap()).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_over_its_rate_is_429_and_neither_another_nor_a_key_is() {
+    let limits = Limits { rate_per_second: 1, rate_burst_seconds: 3, ..Limits::default() };
+    let house = House::of(Plan { limits, ..Plan::default() }).await;
+    let (ann, bob) = (house.token("acme", "ann").await, house.token("acme", "bob").await);
+    let news = "/api/v1/tenants/acme/topics/news/entries";
+    let mut answered = 0;
+    let refused = loop {
+        // A second token is not a second rate.
+        let bearer = if answered % 2 == 0 { ann.clone() } else { house.token("acme", "ann").await };
+        let answer = house.ask("GET", news, &bearer, "").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        answered += 1;
+    };
+    assert!((3..10).contains(&answered), "{answered}");
+    refused.is_problem(429, "RATE_LIMITED");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    house.ask("GET", news, &bob, "").await.is(200);
+    for _ in 0..20 {
+        house.ask("GET", news, &house.admin, "").await.is(200);
+    }
 }
 
 struct Away;

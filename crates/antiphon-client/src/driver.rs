@@ -345,8 +345,9 @@ impl Driver {
             let _ = reply.send(Err(Error::AlreadySubscribed(topic)));
         } else if let Err(Ok(Answer::Subscribed(subscribed))) = reply.send(Ok(Answer::Subscribed(subscribed)))
         {
-            // Nobody waits any more.
-            let topics: Vec<String> = subscribed.topics.into_keys().collect();
+            // Nobody waits any more. A refused topic need not be left, and its name may be none.
+            let held = subscribed.topics.into_iter().filter(|(_, outcome)| outcome.is_ok());
+            let topics: Vec<String> = held.map(|(topic, _)| topic).collect();
             self.say_unsubscribe(&topics, line);
         } else {
             self.interest.add(events, begun.into_iter());

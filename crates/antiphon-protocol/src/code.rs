@@ -119,7 +119,7 @@ impl Refusal {
 
     /// Over a rate.
     pub fn rate_limited(retry_after_ms: u64) -> Self {
-        let refusal = Self::new(ErrorCode::RateLimited, "too many frames; slow down");
+        let refusal = Self::new(ErrorCode::RateLimited, "too many at once; slow down");
         Self { retry_after_ms: Some(retry_after_ms), ..refusal }
     }
 

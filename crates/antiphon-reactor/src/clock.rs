@@ -56,6 +56,7 @@ impl ShardThread {
     /// Looks at the times of one connection, and arms it for the next one.
     fn look_at(&mut self, index: usize, now: Instant) {
         let limits = self.limits();
+        let is_read = self.may_read(index);
         let Some(connection) = self.links.connections.get_mut(index) else { return };
         if let Some(since) = connection.closing_since {
             if now.duration_since(since) >= GOODBYE {
@@ -65,6 +66,10 @@ impl ShardThread {
         }
         if connection.outlet.stuck_since.is_some_and(|since| since.elapsed() >= limits.progress_timeout) {
             return self.links.close(index, CloseCode::NoProgress, EndReason::NoProgress);
+        }
+        if !is_read {
+            // Its pong may be waiting where we don't read: the silence is ours.
+            (connection.last_heard, connection.pinged_at) = (now, None);
         }
         if connection.pinged_at.is_some_and(|since| since.elapsed() >= limits.pong_timeout) {
             return self.links.end(index, EndReason::Silent);

@@ -9,12 +9,19 @@ use crate::{places::Places, shard::ShardThread};
 
 /// How often one connection is read in a turn: then others have theirs.
 const READS_PER_TURN: usize = 4;
+/// How many of its frames are taken in a turn: small ones come by the thousand in one read.
+const FRAMES_PER_TURN: usize = 64;
 
 impl ShardThread {
     /// Reads a connection until it has nothing more, has had its turn, or its session wants to wait.
     pub(crate) fn read(&mut self, index: usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        self.frames_left = FRAMES_PER_TURN;
         for turn in 0.. {
+            if self.frames_left == 0 {
+                self.again.push(index);
+                break;
+            }
             let Some(connection) = self.links.connections.get_mut(index) else { break };
             if let Some(mut unread) = connection.unread.take() {
                 let used = self.feed(index, &mut unread);
@@ -23,6 +30,7 @@ impl ShardThread {
                 {
                     unread.drain(..used);
                     connection.unread = Some(unread);
+                    self.again.extend((self.frames_left == 0).then_some(index));
                     break;
                 }
                 continue;
@@ -53,6 +61,7 @@ impl ShardThread {
                         && let Some(connection) = self.links.connections.get_mut(index)
                     {
                         connection.unread = Some(buffer[used..len].to_vec());
+                        self.again.extend((self.frames_left == 0).then_some(index));
                         break;
                     }
                 }
@@ -94,7 +103,7 @@ impl ShardThread {
         let rules = Rules { message_bytes_max, ..Rules::default() };
         let mut rest: &mut [u8] = bytes;
         loop {
-            if !self.may_read(index) {
+            if !self.may_read(index) || self.frames_left == 0 {
                 return len - rest.len();
             }
             let Some(connection) = self.links.connections.get_mut(index) else { return len };
@@ -103,6 +112,9 @@ impl ShardThread {
             }
             let mut decoder = std::mem::take(&mut connection.decoder);
             let event = decoder.next_event(rules, &mut rest);
+            if matches!(event, Ok(Some(_))) {
+                self.frames_left -= 1;
+            }
             let goes_on = self.event(index, event);
             if let Some(connection) = self.links.connections.get_mut(index) {
                 connection.decoder = decoder;

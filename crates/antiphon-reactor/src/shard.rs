@@ -42,6 +42,8 @@ pub(crate) struct ShardThread {
     pub buffer: Vec<u8>,
     /// Connections with more to read than a turn allows, or whose session wants frames again.
     pub again: Vec<usize>,
+    /// What the connection that is being read may still say in this turn.
+    pub frames_left: usize,
     fallen: Vec<(usize, SubscriberKey)>,
     pub acts: Vec<Act>,
     generation: u32,
@@ -72,6 +74,7 @@ impl ShardThread {
             wheel: Wheel::new(Instant::now()),
             buffer: vec![0; READ_BYTES],
             again: Vec::new(),
+            frames_left: 0,
             fallen: Vec::new(),
             acts: Vec::new(),
             generation: 0,
@@ -116,7 +119,10 @@ impl ShardThread {
                     self.read(index);
                 }
             }
-            for index in std::mem::take(&mut self.again) {
+            let mut again = std::mem::take(&mut self.again);
+            again.sort_unstable();
+            again.dedup();
+            for index in again {
                 self.read(index);
             }
             for post in self.links.letters.take() {

@@ -206,42 +206,6 @@ fn a_position_that_proves_nothing_is_reset_with_the_true_reason() {
 }
 
 #[test]
-fn half_of_a_hundred_are_unwilling_and_nothing_is_asked() {
-    let cluster = Cluster::new();
-    cluster.member("apollo", "ann", true);
-    cluster.member("apollo", "bob", false);
-    let node = cluster.node();
-    let mut willing: Vec<_> = (0..50).map(|_| node.subscribed("acme/ann")).collect();
-    let mut unwilling: Vec<_> = (0..50).map(|_| node.subscribed("acme/bob")).collect();
-    let mut outsider = node.subscribed("acme/cleo");
-    let before = cluster.directory.queries();
-    for number in 0..20 {
-        willing[0].say(json!({"type": "MESSAGE", "text": number.to_string(), "projectId": "apollo"}));
-    }
-    for number in 0..20 {
-        for client in &mut willing[1..] {
-            assert_eq!(client.expect("MESSAGE")["text"], number.to_string());
-        }
-    }
-    // The tick reads the revisions of local tenants: one question for each, whatever the number of subscribers.
-    let asked = cluster.directory.queries() - before;
-    assert!(asked < 30, "{asked} questions for 2,000 decisions");
-    for client in &mut unwilling {
-        client.expect_silence();
-    }
-    outsider.expect_silence();
-    // A switch in the middle takes effect.
-    cluster.member("apollo", "bob", true);
-    cluster.runtime.block_on(node.node.tenant_changed(&tenant("acme")));
-    willing[0].say(json!({"type": "MESSAGE", "text": "now", "projectId": "apollo"}));
-    for client in &mut unwilling {
-        assert_eq!(client.expect("MESSAGE")["text"], "now");
-    }
-    outsider.say(json!({"type": "MESSAGE", "text": "no member", "projectId": "apollo"}));
-    assert_eq!(outsider.expect("ERROR")["code"], "FORBIDDEN");
-}
-
-#[test]
 fn what_is_sent_after_a_removal_has_answered_never_reaches_the_removed() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node(), cluster.node());

@@ -25,13 +25,14 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
+    files,
     slots::{Full, Slot, Slots},
     words,
 };
@@ -41,6 +42,8 @@ const BACKLOG: i32 = 4096;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// After an accept that failed for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Without such a failure for so long, all is well again.
+const CALM: Duration = Duration::from_secs(1);
 
 /// An address that can't be listened on, in words.
 #[derive(Debug, thiserror::Error)]
@@ -117,28 +120,35 @@ impl Door {
 
     /// Accepts until told to stop.
     pub async fn accept(self, listener: TcpListener, tasks: Tasks, stop: CancellationToken) {
-        let mut troubled = false;
+        let mut calm_at = None;
         loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
+            let accepted = if files::has_room(&listener) {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep_until(calm_at.unwrap_or_else(Instant::now)), if calm_at.is_some() => {
+                        tracing::info!("connections are accepted again");
+                        calm_at = None;
+                        continue;
+                    }
+                    accepted = listener.accept() => accepted,
+                }
+            } else {
+                // What waits stays where it is: the files that are left are for the database and Redis.
+                Err(io::Error::other("too many files are open"))
             };
             match accepted {
-                Ok((socket, peer)) => {
-                    if troubled {
-                        tracing::info!("connections are accepted again");
-                        troubled = false;
-                    }
-                    self.admit(socket, peer, &tasks);
-                }
+                Ok((socket, peer)) => self.admit(socket, peer, &tasks),
                 // Of that one connection: its client went away before it was accepted.
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
-                    if !troubled {
+                    if calm_at.is_none() {
                         tracing::error!(%error, "connections can't be accepted for now; is the limit of open files too low?");
-                        troubled = true;
                     }
-                    sleep(PAUSE).await;
+                    calm_at = Some(Instant::now() + CALM);
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = sleep(PAUSE) => {}
+                    }
                 }
             }
         }

@@ -76,6 +76,8 @@ impl Session {
             }
             Err(AuthError::Seam(error)) => {
                 tracing::warn!(%error, "a token could not be checked");
+                // Time to show it again.
+                self.opened_ms = now_ms;
                 return self.refuse(frame.reference.as_deref(), None, Refusal::unavailable(1000), acts);
             }
         };
@@ -133,6 +135,10 @@ impl Session {
             return None;
         }
         match &self.caller {
+            // It is shown and being checked, however long that takes.
+            None if matches!(self.wait, Wait::Answer(_)) => {
+                Some(now_ms + node.limits().first_token_timeout.as_millis() as i64)
+            }
             None => {
                 let until = self.opened_ms + node.limits().first_token_timeout.as_millis() as i64;
                 if now_ms >= until {

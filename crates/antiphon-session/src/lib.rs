@@ -13,4 +13,5 @@ mod session;
 
 pub use answer::Answer;
 pub use drive::{Act, Opening, Operation, Place};
+pub use pace::{Pace, Paced};
 pub use session::Session;

@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use antiphon_core::Limits;
 
+/// A bucket.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub struct Pace {
     full_at: Option<Instant>,
     strikes: u32,
 }
 
+/// What a bucket says to one more.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Paced {
+pub enum Paced {
+    /// Within the rate.
     Fine,
     /// Worth trying again after so many milliseconds.
     TooFast(u64),
@@ -20,6 +23,12 @@ pub(crate) enum Paced {
 }
 
 impl Pace {
+    /// Nothing was taken from it lately: a new one would say the same.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|full_at| full_at <= now)
+    }
+
+    /// One more.
     pub fn step(&mut self, limits: &Limits, now: Instant) -> Paced {
         if limits.rate_per_second == 0 {
             return Paced::Fine;

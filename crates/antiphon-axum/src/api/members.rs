@@ -227,19 +227,16 @@ pub(crate) async fn put_settings(
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
     let directory = &doors.node.engines().directory;
-    // A user does not make itself a member; a key makes missing parents, as in every PUT.
-    let is_user = matches!(asker, Asker::User(_));
-    if is_user && directory.member(&tenant, &project, &user).await?.is_none() {
-        return Err(Problem::no_such("member"));
-    }
     let wanted = MemberSettings { user: user.clone(), deliver, push };
-    let made = directory.put_members(&tenant, &project, &[wanted]).await?;
-    if is_user && made > 0 {
-        // Its membership ended between the two looks: the removal stands.
-        directory.delete_member(&tenant, &project, &user).await?;
+    if matches!(asker, Asker::User(_)) {
+        // A user does not make itself a member.
+        let changed = directory.change_settings(&tenant, &project, &wanted).await?;
+        let Settings { deliver, push } = changed.ok_or_else(|| Problem::no_such("member"))?;
         doors.node.tenant_changed(&tenant).await;
-        return Err(Problem::no_such("member"));
+        return Ok(Json(SettingsBody { deliver, push }).into_response());
     }
+    // A key makes missing parents, as in every PUT.
+    let made = directory.put_members(&tenant, &project, &[wanted]).await?;
     doors.node.tenant_changed(&tenant).await;
     let Settings { deliver, push } = directory.member(&tenant, &project, &user).await?.unwrap_or_default();
     let status = if made > 0 { StatusCode::CREATED } else { StatusCode::OK };

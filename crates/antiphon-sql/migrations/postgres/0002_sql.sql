@@ -74,11 +74,13 @@ begin
     perform antiphon.check_name('topic', named, 255);
     if starts_with(named, '$antiphon:') then
         perform antiphon.refuse('topic: names that begin with "$antiphon:" are reserved');
-    elsif named in ('project:', 'user:') then
-        perform antiphon.refuse('topic: "' || named || '" must be followed by an id');
-    end if;
-    if starts_with(named, 'project:') and named <> of_tenant then
+    elsif named = of_tenant then
+        null;
+    elsif starts_with(named, 'project:') then
         of_project := substr(named, 9);
+        perform antiphon.check_name('topic: the id behind "project:"', of_project, 128);
+    elsif starts_with(named, 'user:') then
+        perform antiphon.check_name('topic: the id behind "user:"', substr(named, 6), 128);
     end if;
     if of_project is not null then
         perform antiphon.check_name('project_id', of_project, 128);

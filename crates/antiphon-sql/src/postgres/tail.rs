@@ -107,8 +107,9 @@ impl Mark {
         // The revision is read with the entry: it sees every removal that was committed before it.
         let rows: Vec<TailRow> = sqlx::query_as(
             r#"select t.tenant, t.name, e.topic_id, t.epoch, e."offset", e.id, e.author, e.project, e.key, e.kind, e.content,
-                e.created_at, (select n.revision from antiphon.tenants n where n.id = t.tenant), e.link
+                e.created_at, n.revision, e.link
             from antiphon.entries e join antiphon.topics t on t.id = e.topic_id
+            join antiphon.tenants n on n.id = t.tenant and not n.deleted
             where e.by_sql
             and (e.xid >= pg_snapshot_xmax($1::pg_snapshot) or e.xid = any(array(select pg_snapshot_xip($1::pg_snapshot))))
             and pg_visible_in_snapshot(e.xid, $2::pg_snapshot)
