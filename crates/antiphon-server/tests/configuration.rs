@@ -253,6 +253,32 @@ fn the_unit_of_systemd_sets_no_variable_so_that_the_file_is_what_counts() {
 }
 
 #[test]
+fn the_sample_of_the_configuration_changes_nothing_and_each_line_of_it_could_be_used() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.toml");
+    let shown = |file: &std::path::Path| antiphon(&["config", "show", "--config"]).arg(file).run();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "").unwrap();
+    assert_eq!(shown(sample.as_ref()).stdout, shown(&file).stdout);
+    // A `#` before a letter or bracket is an option; that of SQLite has its other in the next line.
+    let text = fs::read_to_string(sample).unwrap();
+    let used =
+        text.lines().filter(|line| !line.contains("sqlite:")).map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => rest,
+            _ => line,
+        });
+    fs::write(&file, used.collect::<Vec<_>>().join("\n")).unwrap();
+    let finished = shown(&file);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    assert!(finished.stdout.contains("jwks_url = \"https://issuer.example"), "{}", finished.stdout);
+    let unit =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.service")).unwrap();
+    for file in unit.split_whitespace().filter(|word| word.starts_with("packaging/")) {
+        assert!(fs::exists(format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap(), "{file}");
+    }
+}
+
+#[test]
 fn the_page_on_configuration_names_every_option_with_its_default_and_in_the_words_of_help() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/configuration.md");
     let page = fs::read_to_string(page).unwrap();
