@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 
-use crate::{peer, problem::Problem, server::Doors, upgrade};
+use crate::{peer, problem::Problem, server::Doors};
 
 /// Whoever asks.
 pub(crate) enum Asker {
@@ -43,12 +43,12 @@ impl FromRequestParts<Arc<Doors>> for Asker {
 
 /// Tells the operator who showed what is not valid; never what was shown.
 fn refused(reason: &'static str, doors: &Doors, parts: &Parts) -> Problem {
-    let claimed = |name| upgrade::claimed(&parts.headers, name);
+    let claimed = |name| peer::claimed(&parts.headers, name);
     let address = peer::believed(&parts.extensions, &parts.headers, &doors.options.trusted_proxies);
     tracing::warn!(
         reason,
         method = parts.method.as_str(),
-        path = parts.uri.path().get(..upgrade::CLAIM_CHARS).unwrap_or(parts.uri.path()),
+        path = parts.uri.path().get(..peer::CLAIM_CHARS).unwrap_or(parts.uri.path()),
         agent = claimed("user-agent").as_deref(),
         forwarded_for = claimed("x-forwarded-for").as_deref(),
         address = address.map(tracing::field::display),
