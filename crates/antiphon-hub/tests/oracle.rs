@@ -33,10 +33,10 @@ impl Random {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("ANTIPHON_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("TESTKIT_SEED").ok().and_then(|seed| seed.parse().ok());
     let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let seed = given.unwrap_or(clock);
-    println!("ANTIPHON_TEST_SEED={seed}");
+    println!("TESTKIT_SEED={seed}");
     seed
 }
 

@@ -36,6 +36,7 @@ impl Authenticator for Slow {
 
 fn node(cluster: &Cluster, slow: &Arc<Slow>) -> Running {
     let engines = Engines {
+        tail: None,
         store: cluster.store.clone(),
         broker: Arc::new(cluster.bus.broker()),
         plain: None,

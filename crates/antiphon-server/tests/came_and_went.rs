@@ -15,7 +15,7 @@ const WAVE: usize = 1000;
 /// Clients of one topic.
 const ROOM: usize = 10;
 /// Users of a wave; each has several connections.
-const USERS: usize = 50;
+const USERS: usize = 20;
 /// The figures of what a node holds for its connections.
 const MAPS: [&str; 6] =
     ["connections", "connections_identified", "subscriptions", "topics", "tenants", "publish_queue"];
@@ -49,12 +49,14 @@ fn ten_thousand_connections_that_came_and_went_leave_every_map_empty_and_memory_
         for (number, ear) in ears.iter_mut().enumerate() {
             assert!(ear.heard[0].contains("SUBSCRIPTION_SUCCESSFUL"), "{:?}", ear.heard);
             ear.heard.clear();
-            let topic = format!("room-{wave}-{}", number / ROOM);
-            ear.say(&json!({"type": "MESSAGE", "topic": topic, "text": "hello"}));
+            if number % 2 == 0 {
+                let topic = format!("room-{wave}-{}", number / ROOM);
+                ear.say(&json!({"type": "MESSAGE", "topic": topic, "text": "hello"}));
+            }
         }
-        // The answer, and what each of its room has said.
+        // What half of its room has said, and the answer of whoever did.
         listen_until(&mut ears, "all have heard their room", |ears| {
-            ears.iter().all(|ear| ear.heard.len() == 1 + ROOM)
+            ears.iter().enumerate().all(|(number, ear)| ear.heard.len() == ROOM / 2 + (1 - number % 2))
         });
         for mut ear in ears {
             match random.below(5) {

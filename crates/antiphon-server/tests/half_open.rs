@@ -11,13 +11,13 @@ use serde_json::json;
 
 const SILENT: usize = 3000;
 const TOKENLESS: usize = 3000;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 const HANDSHAKE: Duration = Duration::from_secs(3);
 const FIRST_TOKEN: Duration = Duration::from_secs(4);
 /// How much later than their time the last ones may be gone, with thousands at once on a busy machine.
 const GRACE: Duration = Duration::from_secs(4);
-/// What an allocator may keep of a round once the first has taken what it needs.
-const KEPT_KIB: u64 = 16 * 1024;
+/// What an allocator may keep of two rounds once two have taken what they need.
+const KEPT_KIB: u64 = 6 * 1024;
 const CONFIG: &str = "[limits]\nhandshake_timeout = '3s'\nfirst_token_timeout = '4s'\n";
 
 #[test]
@@ -63,10 +63,10 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
         }
         drop((silent, tokenless));
         crowd::wait("no connection is left", || server.figure("connections") == 0);
-        crowd::wait("no socket is left", || server.sockets() == sockets);
+        crowd::wait("no socket is left", || server.sockets() <= sockets);
         resident.push(server.resident_kib());
     }
     println!("resident after each round: {resident:?} KiB; the slowest of the others took {slowest:?}");
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
-    assert!(resident[ROUNDS - 1] <= resident[0] + KEPT_KIB, "{resident:?}");
+    assert!(resident[ROUNDS - 1] <= resident[1] + KEPT_KIB, "{resident:?}");
 }

@@ -106,11 +106,11 @@ pub fn listen_until(ears: &mut [Ear], what: &str, mut holds: impl FnMut(&mut [Ea
     }
 }
 
-/// What makes a run another one than the last; `ANTIPHON_TEST_SEED` makes it the same again.
+/// What makes a run another one than the last; `TESTKIT_SEED` makes it the same again.
 pub fn seed() -> u64 {
-    let given = std::env::var("ANTIPHON_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("TESTKIT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(rand::random);
-    println!("ANTIPHON_TEST_SEED={seed}");
+    println!("TESTKIT_SEED={seed}");
     seed
 }
 

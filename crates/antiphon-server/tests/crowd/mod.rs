@@ -45,6 +45,8 @@ impl Server {
         let database = format!("sqlite:{}", folder.path().join("a.db").display());
         let process = launch
             .env("ANTIPHON_DATABASE", database)
+            // One arena: what is resident then tells of what is kept, and not of how threads share an allocator.
+            .env("MALLOC_ARENA_MAX", "1")
             .args(["--config".as_ref(), file.as_os_str()])
             .args(["--admin-listen", "127.0.0.1:0"])
             .args(args)
@@ -303,12 +305,12 @@ pub fn wait(what: &str, holds: impl FnMut() -> bool) {
     antiphon_testkit::wait_until(PATIENCE, what, holds);
 }
 
-/// What makes a run another one than the last; `ANTIPHON_TEST_SEED` makes it the same again.
+/// What makes a run another one than the last; `TESTKIT_SEED` makes it the same again.
 pub fn seed() -> u64 {
-    let given = std::env::var("ANTIPHON_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("TESTKIT_SEED").ok().and_then(|seed| seed.parse().ok());
     let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let seed = given.unwrap_or(clock);
-    println!("ANTIPHON_TEST_SEED={seed}");
+    println!("TESTKIT_SEED={seed}");
     seed
 }
 
