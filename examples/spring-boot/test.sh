@@ -4,7 +4,7 @@
 #   test.sh               builds the application and runs E2E.java against it
 #   test.sh --with-unit   runs its unit tests too, and counts them
 #
-# TESTKIT_ANTIPHON     the built server (else target/debug/antiphon of this checkout)
+# TESTKIT_ANTIPHON     the built server (else debug/antiphon below CARGO_TARGET_DIR, or target/ of this checkout)
 # TESTKIT_REDIS_URL    a Redis to share with other tests (else an own redis-server)
 # TESTKIT_POSTGRES_URL a PostgreSQL to make two databases in (else an own postgres)
 # TESTKIT_REQUIRE=1    fails where a program is missing, in place of skipping
@@ -13,7 +13,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-bin=${TESTKIT_ANTIPHON:-$here/../../target/debug/antiphon}
+bin=${TESTKIT_ANTIPHON:-${CARGO_TARGET_DIR:-$here/../../target}/debug/antiphon}
 seconds_max=60
 work=$(mktemp -d "${TMPDIR:-/tmp}/antiphon-spring-boot.XXXXXX")
 pids=()

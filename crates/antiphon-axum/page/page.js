@@ -9,6 +9,12 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 
+// A path may break behind each stroke, and nowhere else while there is room.
+const breakable = (path) => path.split("/").flatMap((part, index) => (index ? ["/", document.createElement("wbr"), part] : [part]));
+
+// What stands between backticks is code.
+const prose = (text) => text.split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
+
 const example = (schema, schemas) => {
   if (!schema) return undefined;
   if (schema.$ref) return example(schemas[schema.$ref.split("/").pop()], schemas);
@@ -28,8 +34,9 @@ const operation = (path, method, spec, schemas) => {
     parameter,
     input: make("input", { name: parameter.name, required: parameter.in === "path", autocomplete: "off" }),
   }));
-  const schema = spec.requestBody?.content?.["application/json"]?.schema;
-  const body = schema && make("textarea", { value: JSON.stringify(example(schema, schemas) ?? {}, null, 2), spellcheck: false });
+  const content = spec.requestBody?.content?.["application/json"];
+  const prefilled = content && (content.example ?? example(content.schema, schemas) ?? {});
+  const body = content && make("textarea", { value: JSON.stringify(prefilled, null, 2), spellcheck: false });
   const output = make("pre", { hidden: true });
   const form = make("form", {}, ...fields.map(({ parameter, input }) => make("label", {}, `${parameter.name} (${parameter.in})`, input)));
   if (body) form.append(make("label", {}, "body", body));
@@ -59,8 +66,8 @@ const operation = (path, method, spec, schemas) => {
   });
   const summary = make("summary", {},
     make("span", { className: `method ${method}`, textContent: method.toUpperCase() }),
-    make("code", { textContent: path }),
-    make("small", { textContent: spec.summary ?? spec.description ?? "" }));
+    make("code", {}, ...breakable(path)),
+    make("small", {}, ...prose(spec.summary ?? spec.description ?? "")));
   return make("details", {}, summary, form);
 };
 

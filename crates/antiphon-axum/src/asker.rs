@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 
-use crate::{problem::Problem, server::Doors};
+use crate::{peer, problem::Problem, server::Doors};
 
 /// Whoever asks.
 pub(crate) enum Asker {
@@ -36,25 +36,48 @@ impl FromRequestParts<Arc<Doors>> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, doors: &Arc<Doors>) -> Result<Self, Problem> {
-        Self::of(doors, &parts.headers).await
+        let seen = |reason| refused(reason, doors, parts);
+        Self::of(doors, &parts.headers, seen).await
     }
+}
+
+/// Tells the operator who showed what is not valid; never what was shown.
+fn refused(reason: &'static str, doors: &Doors, parts: &Parts) -> Problem {
+    let claimed = |name| peer::claimed(&parts.headers, name);
+    let address = peer::believed(&parts.extensions, &parts.headers, &doors.options.trusted_proxies);
+    tracing::warn!(
+        reason,
+        method = parts.method.as_str(),
+        path = parts.uri.path().get(..peer::CLAIM_CHARS).unwrap_or(parts.uri.path()),
+        agent = claimed("user-agent").as_deref(),
+        forwarded_for = claimed("x-forwarded-for").as_deref(),
+        address = address.map(tracing::field::display),
+        "a request shows no valid key or token"
+    );
+    Problem::unauthorized()
 }
 
 impl Asker {
     /// Who shows what this request shows.
-    async fn of(doors: &Doors, headers: &HeaderMap) -> Result<Self, Problem> {
-        let token = bearer(headers)?.ok_or_else(Problem::unauthorized)?;
+    async fn of(
+        doors: &Doors,
+        headers: &HeaderMap,
+        refused: impl Fn(&'static str) -> Problem,
+    ) -> Result<Self, Problem> {
+        let shown = bearer(headers).map_err(|_| refused("not of the form of a token"))?;
+        // Who shows nothing has made no attempt: that is not worth a line.
+        let token = shown.ok_or_else(Problem::unauthorized)?;
         if token.starts_with(KEY_PREFIX) {
-            let Some(keys) = &doors.node.engines().keys else { return Err(Problem::unauthorized()) };
+            let Some(keys) = &doors.node.engines().keys else { return Err(refused("no keys are kept here")) };
             let found = find_key(keys.as_ref(), token).await?;
-            return found.map(Self::Key).ok_or_else(Problem::unauthorized);
+            return found.map(Self::Key).ok_or_else(|| refused("unknown, expired or revoked key"));
         }
         match doors.node.authenticate(token).await {
             Ok(caller) => {
                 doors.paces.step(&caller, doors.node.limits())?;
                 Ok(Self::User(caller))
             }
-            Err(AuthError::Invalid(_)) => Err(Problem::unauthorized()),
+            Err(AuthError::Invalid(reason)) => Err(refused(reason)),
             Err(AuthError::Seam(error)) => Err(error.into()),
         }
     }

@@ -1,9 +1,12 @@
-//! Who is at the other end: the socket's address, or what a trusted proxy says of it.
+//! Who is at the other end: the socket's address, or what a trusted proxy says of it; and what it claims of itself.
 
 use std::net::IpAddr;
 
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
+
+/// As much of what a header claims as a log should repeat.
+pub(crate) const CLAIM_CHARS: usize = 256;
 
 /// The address of a connection, put into each request's extensions by whoever accepts.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,12 @@ pub(crate) fn believed(extensions: &Extensions, headers: &HeaderMap, trusted: &[
         }
     }
     Some(address)
+}
+
+/// What a header says, for the log alone.
+pub(crate) fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.chars().take(CLAIM_CHARS).collect::<String>().into())
 }
 
 #[cfg(test)]

@@ -63,8 +63,9 @@ impl Problem {
         Self::new(ProblemCode::NotFound, detail)
     }
 
-    pub fn nothing_here() -> Self {
-        Self::not_found("there is nothing here")
+    /// There is nothing of this kind by that name.
+    pub fn no_such(what: &str) -> Self {
+        Self::not_found(format!("there is no such {what}"))
     }
 
     pub fn no_tenant() -> Self {
@@ -126,5 +127,7 @@ impl IntoResponse for Problem {
 
 /// What the routers here answer for a path that is not there; whoever serves nothing else gives it to `Router::fallback`.
 pub async fn not_found() -> impl IntoResponse {
-    Problem::nothing_here()
+    Problem::not_found(
+        "there is nothing at this path: /api is a page of the HTTP API, and sockets connect to /ws",
+    )
 }

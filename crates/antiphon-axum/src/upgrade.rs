@@ -11,7 +11,7 @@ use antiphon_ws::handshake::{Upgrade, UpgradeError};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -20,9 +20,6 @@ use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::net::TcpStream;
 
 use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
-
-/// As much of what a header claims as a log should repeat.
-const CLAIM_CHARS: usize = 256;
 
 /// An extension of a request: what its acceptor counts a half-open connection by. It is held until the client of the socket
 /// has shown who it is, or has gone; for any other request, until that is answered.
@@ -36,7 +33,7 @@ pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -
 
 async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Box<Response>> {
     if let Err(origin::ForeignOrigin(text)) = origin::check(&request, &doors.options.allowed_origins) {
-        let origin: String = text.chars().take(CLAIM_CHARS).collect();
+        let origin: String = text.chars().take(peer::CLAIM_CHARS).collect();
         tracing::warn!(
             origin = origin.as_str(),
             "a foreign origin was refused; --allowed-origin would allow it"
@@ -49,8 +46,8 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
     room(doors)?;
     let mut opening = Opening {
         caller: None,
-        user_agent: claimed(request.headers(), "user-agent"),
-        forwarded_for: claimed(request.headers(), "x-forwarded-for"),
+        user_agent: peer::claimed(request.headers(), "user-agent"),
+        forwarded_for: peer::claimed(request.headers(), "x-forwarded-for"),
         address: peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies),
     };
     let place = request.extensions_mut().remove::<HalfOpen>().map(|HalfOpen(place)| place);
@@ -173,11 +170,6 @@ fn refused(reason: &'static str, opening: &Opening) {
         address = opening.address.map(tracing::field::display),
         "an upgrade shows no valid token"
     );
-}
-
-fn claimed(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(value.chars().take(CLAIM_CHARS).collect::<String>().into())
 }
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.

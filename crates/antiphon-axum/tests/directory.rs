@@ -180,3 +180,25 @@ async fn where_tokens_know_only_seconds_a_revocation_answers_in_the_next_one() {
         "a token of this second, issued before, could not be told from one after"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_named() {
+    let house = House::new().await;
+    house.api("PUT", "/tenants/acme/projects/apollo", "").await.is(201);
+    for (method, path, what) in [
+        ("DELETE", "/users/nobody", "user"),
+        ("GET", "/users/nobody", "user"),
+        ("DELETE", "/users/nobody/tokens", "user"),
+        ("DELETE", "/users/nobody/connections", "user"),
+        ("DELETE", "/projects/none", "project"),
+        ("GET", "/projects/none/members", "project"),
+        ("DELETE", "/projects/apollo/members/nobody", "member"),
+        ("GET", "/projects/apollo/members/nobody/settings", "member"),
+        ("GET", "/topics/news/entries/00000000-0000-0000-0000-000000000000", "entry"),
+    ] {
+        let answer = house.api(method, &format!("/tenants/acme{path}"), "").await.is(404).json();
+        assert_eq!(answer["detail"], format!("there is no such {what}"), "{method} {path}");
+    }
+    let answer = house.api("DELETE", "/tenants/nobodys", "").await.is(404).json();
+    assert_eq!(answer["detail"], "there is no such tenant");
+}

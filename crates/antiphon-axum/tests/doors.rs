@@ -97,6 +97,8 @@ async fn nothing_on_the_public_port_answers_a_stranger_but_what_is_meant_for_one
             let answer = house.ask("GET", &path, "", "").await;
             if answer.status.is_success() {
                 answered.push(path.split('?').next().unwrap().to_owned());
+            } else if path == "/api/" {
+                assert_eq!((answer.status.as_u16(), answer.header("location")), (308, "../api"));
             } else {
                 assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
                 assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
@@ -108,6 +110,31 @@ async fn nothing_on_the_public_port_answers_a_stranger_but_what_is_meant_for_one
     answered.dedup();
     assert!(answered.iter().all(|path| open.contains(&path.as_str())), "{answered:?}");
     assert_eq!(answered.len(), open.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_not_there_says_where_the_api_and_the_sockets_are() {
+    let house = House::new().await;
+    for path in ["/", "/index.html", "/api/v2"] {
+        let answer = house.ask("GET", path, "", "").await.is(404).json();
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("/api ") && detail.contains("/ws"), "{path}: {detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_page_fills_in_for_a_publish_is_taken_as_it_is() {
+    let house = House::new().await;
+    let document = house.ask("GET", "/api/openapi.json", "", "").await.is(200).json();
+    for (path, status) in [
+        ("/api/v1/tenants/{tenant}/topics/{topic}/entries", 201),
+        ("/api/v1/tenants/{tenant}/entries", 201),
+        ("/api/v1/tenants/{tenant}/topics/{topic}/signals", 202),
+    ] {
+        let content = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"];
+        let filled = path["/api/v1".len()..].replace("{tenant}", "acme").replace("{topic}", "news");
+        house.api("POST", &filled, &content["example"].to_string()).await.is(status);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

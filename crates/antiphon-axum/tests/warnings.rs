@@ -11,11 +11,13 @@ use std::{
 };
 
 use antiphon_axum::HttpOptions;
+use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 use support::{
     House, Plan,
     line::{served, status, upgraded},
 };
+use tower::ServiceExt;
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -99,4 +101,18 @@ async fn a_warning_says_who_showed_no_valid_token_and_not_more_than_that() {
     let said = lines.next("an upgrade shows no valid token").await;
     assert_eq!(said["agent"].as_str().unwrap(), &agent[..256]);
     assert!(!said.to_string().contains("canary"), "{said}");
+
+    for bearer in ["Bearer ant_canary", "Bearer antkey_canary", "Basic canary"] {
+        let mut request = Request::get("/api/v1/connections").header("authorization", bearer);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = house.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 401);
+        let said = lines.next("a request shows no valid key or token").await;
+        assert_eq!((&said["level"], &said["path"]), (&json!("WARN"), &json!("/api/v1/connections")));
+        assert_eq!(said["agent"].as_str().unwrap(), &agent[..256]);
+        assert_eq!(said["forwarded_for"], "203.0.113.9");
+        assert!(!said.to_string().contains("canary"), "{said}");
+    }
 }

@@ -1,13 +1,16 @@
 //! The node: its engines, its hub, and the tasks that look after them.
 
 use std::{
-    sync::{Arc, Weak, atomic::AtomicU64},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use antiphon_core::{
-    ApiKeys, Authenticator, Authorizer, Broker, Channel, Directory, Limits, PlainChannel, Presence,
-    SeamError, Store, Tail, Tasks, Tokens,
+    ApiKeys, Authenticator, Authorizer, Broker, BrokerState, Channel, Directory, Limits, PlainChannel,
+    Presence, SeamError, Store, Tail, Tasks, Tokens,
 };
 use antiphon_hub::{Hub, RingBounds};
 use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
@@ -104,6 +107,8 @@ impl Node {
             limits,
             tasks,
         });
+        // A broker that is no connection is there from the start, which is not worth a word.
+        node.health.hears.store(node.engines.broker.current_state() == BrokerState::Up, Ordering::Relaxed);
         node.engines.broker.attach(node.clone());
         node.engines.broker.listen(&Channel::Nodes);
         if let Some(plain) = &node.engines.plain {

@@ -1,6 +1,6 @@
 //! Receive: what rings here, from this node or another, and what the feed's verdict asks for.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use antiphon_core::{BrokerState, Channel, Inbox};
 use antiphon_hub::{Delivery, Feed, Verdict};
@@ -79,11 +79,13 @@ impl Inbox for Node {
 
     fn state(&self, state: BrokerState) {
         self.broker_changed.notify_one();
-        match state {
-            BrokerState::Up => tracing::info!("the broker is there"),
-            BrokerState::Down => {
-                tracing::warn!("the broker is away: entries of other nodes come with the next tick")
+        let is_up = state == BrokerState::Up;
+        match (is_up, self.health.hears.swap(is_up, Ordering::Relaxed)) {
+            (true, false) => tracing::info!("the other nodes are heard"),
+            (false, _) => {
+                tracing::warn!("the other nodes are not heard: their entries come with the next tick")
             }
+            (true, true) => {}
         }
     }
 }

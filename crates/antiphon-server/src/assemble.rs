@@ -128,6 +128,15 @@ fn broker(config: &Config, database: &Database, tasks: &Tasks) -> Result<Brokers
     Ok((broker, plain))
 }
 
+/// Through what the other nodes are heard.
+pub fn other_nodes(config: &Config) -> String {
+    match &config.redis {
+        Some(redis) => format!("heard through Redis at {redis}"),
+        None if config.database.is_sqlite() => "none: a SQLite file has one node".to_owned(),
+        None => "heard through PostgreSQL's LISTEN/NOTIFY".to_owned(),
+    }
+}
+
 fn authenticators(tokens: &Arc<dyn Tokens>, jwt: Option<JwtParts>) -> Authenticators {
     let opaque = Authenticators::new().with_opaque(OpaqueAuthenticator::new(tokens.clone()));
     match jwt {

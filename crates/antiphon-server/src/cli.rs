@@ -47,9 +47,9 @@ pub enum TokenCommand {
 /// What to do with API keys.
 #[derive(clap::Subcommand)]
 pub enum KeyCommand {
-    /// Make an API key; print the key alone.
+    /// Make an API key; print the key alone, and its id on standard error.
     Issue(Flags<KeyIssue>),
-    /// List the keys by id, with scopes and expiry; never the keys.
+    /// List the keys by id, with scopes, making and expiry; never the keys.
     List(Flags<Plain>),
     /// Revoke a key.
     Revoke(KeyRevokeArgs),
@@ -67,7 +67,7 @@ pub struct KeyRevokeArgs {
 /// How to look at the configuration.
 #[derive(clap::Subcommand)]
 pub enum ConfigCommand {
-    /// Say whether `serve` would take it.
+    /// Say whether `serve` would take it; nothing is connected to.
     Check(Flags<Serve>),
     /// Print every value and where it comes from, without secrets.
     Show(Flags<Serve>),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon_auth::{KeyRing, issue};
 use antiphon_core::{ApiKey, Scope};
 use antiphon_protocol::now_ms;
-use antiphon_sql::Engines;
+use antiphon_sql::{Database, Engines};
 
 use crate::{
     cli::{Flags, KeyCommand, KeyIssue, Subcommand, TokenIssue},
@@ -67,7 +67,9 @@ async fn issue_key(flags: &Flags<KeyIssue>) -> Result<(), Failure> {
     let config = read(flags)?;
     let ring = KeyRing::new(open(&config).await?.keys);
     let issued = ring.issue(&config.scope, config.tenant, config.ttl.map(|ttl| ttl.0)).await;
-    output::print(&issued.map_err(Failure::running)?.0)
+    let (key, kept) = issued.map_err(Failure::running)?;
+    output::note(&format!("the key's id is {}, by which `antiphon key revoke` ends it", kept.id));
+    output::print(&key)
 }
 
 fn read(flags: &Flags<impl Subcommand>) -> Result<Config, Failure> {
@@ -77,12 +79,22 @@ fn read(flags: &Flags<impl Subcommand>) -> Result<Config, Failure> {
 }
 
 async fn open(config: &Config) -> Result<Engines, Failure> {
-    Ok(database::named(config)?.open(database::patience(&config.limits())).await?)
+    let database = database::named(config)?;
+    let is_new = matches!(&database, Database::Sqlite(path) if !path.exists());
+    let engines = database.open(database::patience(&config.limits())).await?;
+    if let (true, Database::Sqlite(path)) = (is_new, &database) {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        output::note(&format!(
+            "a new database was made, {}: only a `serve` on this very file knows what is in it",
+            path.display()
+        ));
+    }
+    Ok(engines)
 }
 
 /// The keys in columns; what a key itself is, is not known here.
 fn table(keys: &[ApiKey], now: i64) -> String {
-    let mut table = format!("{:<14}  {:<35}  {:<24}  EXPIRES\n", "ID", "SCOPES", "TENANT");
+    let mut table = format!("{:<14}  {:<35}  {:<24}  {:<20}  EXPIRES\n", "ID", "SCOPES", "TENANT", "CREATED");
     for key in keys {
         let scopes: Vec<&str> = key.scopes.iter().copied().map(Scope::as_str).collect();
         let tenant = key.tenant.as_ref().map_or("all", |tenant| tenant.as_str());
@@ -91,7 +103,8 @@ fn table(keys: &[ApiKey], now: i64) -> String {
             Some(end) if end <= now => format!("{} (expired)", utc(end)),
             Some(end) => utc(end),
         };
-        table += &format!("{:<14}  {:<35}  {:<24}  {expires}\n", key.id, scopes.join(","), tenant);
+        let (scopes, created) = (scopes.join(","), utc(key.created_at));
+        table += &format!("{:<14}  {scopes:<35}  {tenant:<24}  {created:<20}  {expires}\n", key.id);
     }
     table
 }

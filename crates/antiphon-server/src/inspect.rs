@@ -31,5 +31,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     if let Some(file) = &settings.config.redis_ca {
         tls::check_certificates("redis_ca", file)?;
     }
-    output::print("the configuration is good")
+    output::print(
+        "the configuration is good; whether database, Redis and issuer can be reached, and the ports are free, is not checked",
+    )
 }

@@ -14,6 +14,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Says on standard error what goes with a result.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "note: {text}");
+}
+
 /// Says what is worth a word.
 pub fn warn(warnings: &[String]) {
     for warning in warnings {

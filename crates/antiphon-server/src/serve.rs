@@ -77,7 +77,7 @@ async fn serve(
         Some(opened) => Some(doors.open_to(assemble::start(&config, limits.clone(), opened, jwt.take())?)),
         None => None,
     };
-    doors.listen(listener, admin).map_err(Failure::running)?;
+    doors.listen(listener, admin, &config).map_err(Failure::running)?;
     systemd::ready();
     if running.is_none() {
         let opened = tokio::select! {
@@ -184,7 +184,12 @@ impl Doors {
         running
     }
 
-    fn listen(&self, listener: TcpListener, admin: Option<TcpListener>) -> std::io::Result<()> {
+    fn listen(
+        &self,
+        listener: TcpListener,
+        admin: Option<TcpListener>,
+        config: &Config,
+    ) -> std::io::Result<()> {
         let scheme = if self.is_tls { "https" } else { "http" };
         let address = listener.local_addr()?;
         if let Some(admin) = admin {
@@ -192,6 +197,12 @@ impl Doors {
             self.tasks.spawn(self.operations.clone().accept(admin, self.tasks.clone(), self.stop.clone()));
         }
         self.tasks.spawn(self.public.clone().accept(listener, self.tasks.clone(), self.stop.clone()));
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            database = %config.database,
+            other_nodes = %assemble::other_nodes(config),
+            "listening on {scheme}://{address}"
+        );
         // On standard output, for whoever asked for port 0.
         output::print(&format!("listening on {scheme}://{address}"))
             .map_err(|failure| std::io::Error::other(failure.to_string()))

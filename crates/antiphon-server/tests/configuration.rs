@@ -81,6 +81,22 @@ fn an_unknown_variable_is_a_warning_alone() {
 }
 
 #[test]
+fn a_variable_that_resembles_none_is_not_taken_for_one_by_its_prefix() {
+    for name in ["ANTIPHON_URL", "ANTIPHON_API_KEY", "ANTIPHON_BASE_URL"] {
+        let finished = antiphon(&["config", "check"]).env(name, "x").run();
+        let warning = format!("warning: unknown environment variable `{name}`\n");
+        assert_eq!((finished.code, finished.stderr), (0, warning));
+    }
+}
+
+#[test]
+fn a_good_configuration_is_said_with_what_was_not_looked_at() {
+    let finished = antiphon(&["config", "check", "--database", "postgres://app@127.0.0.1:1/d"]).run();
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(finished.stdout.contains("can be reached") && finished.stdout.contains("is not checked"));
+}
+
+#[test]
 fn options_of_other_subcommands_may_stand_beside_those_of_serve_and_a_port_is_worth_a_word() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("antiphon.toml");
@@ -145,12 +161,13 @@ fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
     for (text, words) in [
         ("[[topics]]\nmatch = 'a'\nsubscribe = 'everyone'\npublish = 'users'", "topics"),
         ("[[topics]]\nmatch = 'a'\nsubscribe = 'members'\npublish = 'users'", "`members` and `self`"),
+        ("[[topics]]\nmatch = 'a'\nsubscribe = 'self'\npublish = 'users'", "`[[topics]]`: rule 1 (`a`): "),
         ("[[topics]]\nmatch = '*a*'\nsubscribe = 'users'\npublish = 'users'", "one `*`"),
         ("[jwt]\nsecret = 'short'", "32 bytes"),
         ("[jwt]\npublic_key = '/nowhere.pem'", "/nowhere.pem"),
         ("[limits]\nring_entries = 0", "ring_entries"),
         ("[limits]\nlease_ttl = '1s'", "lease_ttl"),
-        ("[limits]\nhead_bytes = 4096", "at least 8192"),
+        ("[limits]\nhead_bytes = 4096", "a whole number from 8192 to"),
         ("rate_limit = '5'", "rate_limit"),
         ("listen = ", "antiphon.toml:1"),
     ] {
@@ -220,6 +237,10 @@ fn the_schema_is_one_that_names_every_key() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["drain"]["default"], "10s");
     assert_eq!(schema["properties"]["limits"]["properties"]["ring_bytes"]["default"], 262_144);
+    let least = |key: &str| schema["properties"]["limits"]["properties"][key]["minimum"].clone();
+    assert_eq!((least("ring_entries"), least("head_bytes")), (1.into(), 8192.into()));
+    assert_eq!(schema["properties"]["max_connections"]["minimum"], 1);
+    assert_eq!(least("tick"), serde_json::Value::Null, "a duration is a text");
     assert_eq!(schema["properties"]["topics"]["items"]["required"].as_array().unwrap().len(), 3);
 }
 
@@ -229,6 +250,32 @@ fn the_unit_of_systemd_sets_no_variable_so_that_the_file_is_what_counts() {
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.service")).unwrap();
     let variables: Vec<&str> = unit.lines().filter(|line| line.starts_with("Environment")).collect();
     assert_eq!(variables, [""; 0]);
+}
+
+#[test]
+fn the_sample_of_the_configuration_changes_nothing_and_each_line_of_it_could_be_used() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.toml");
+    let shown = |file: &std::path::Path| antiphon(&["config", "show", "--config"]).arg(file).run();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("antiphon.toml");
+    fs::write(&file, "").unwrap();
+    assert_eq!(shown(sample.as_ref()).stdout, shown(&file).stdout);
+    // A `#` before a letter or bracket is an option; that of SQLite has its other in the next line.
+    let text = fs::read_to_string(sample).unwrap();
+    let used =
+        text.lines().filter(|line| !line.contains("sqlite:")).map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => rest,
+            _ => line,
+        });
+    fs::write(&file, used.collect::<Vec<_>>().join("\n")).unwrap();
+    let finished = shown(&file);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    assert!(finished.stdout.contains("jwks_url = \"https://issuer.example"), "{}", finished.stdout);
+    let unit =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/antiphon.service")).unwrap();
+    for file in unit.split_whitespace().filter(|word| word.starts_with("packaging/")) {
+        assert!(fs::exists(format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap(), "{file}");
+    }
 }
 
 #[test]

@@ -45,9 +45,10 @@ fn a_key_is_printed_alone_and_never_again() {
     let list = file.good(&["key", "list"]);
     let rows: Vec<Vec<&str>> = list.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 2);
-    assert_eq!(rows[0][1..], ["publish,metrics", "acme", "never"]);
+    let is_time = |text: &str| text.starts_with("20") && text.ends_with('Z');
+    assert_eq!((&rows[0][1..3], rows[0][4]), (&["publish,metrics", "acme"][..], "never"));
     assert_eq!(rows[1][1..3], ["publish,directory,metrics,admin", "all"]);
-    assert!(rows[1][3].starts_with("20") && rows[1][3].ends_with('Z'));
+    assert!(is_time(rows[0][3]) && is_time(rows[1][3]) && is_time(rows[1][4]), "{list}");
     assert!(!list.contains("antkey_") && !list.contains(&key[7..]));
 
     let id = rows[0][0];
@@ -56,6 +57,34 @@ fn a_key_is_printed_alone_and_never_again() {
     let again = file.run(&["key", "revoke", id]);
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains(id));
+}
+
+#[test]
+fn the_id_of_a_new_key_stands_beside_it_so_that_it_can_be_revoked() {
+    let file = new_file();
+    file.good(&["migrate"]);
+    let issued = file.run(&["key", "issue"]);
+    let id = issued.stderr.split_whitespace().find(|word| word.starts_with('k') && word.len() == 14);
+    let id = id.unwrap_or_else(|| panic!("no id in {}", issued.stderr)).trim_end_matches(',');
+    file.good(&["key", "revoke", id]);
+}
+
+#[test]
+fn a_database_that_an_issue_has_made_is_named_once() {
+    let folder = support::folder();
+    let issue = || {
+        let database = ["--database", "sqlite:here.db"];
+        antiphon(&["token", "issue", "--tenant", "acme", "--user", "ann"]).args(&database).within(&folder)
+    };
+    let (first, second) = (issue().run(), issue().run());
+    let made = folder.path().join("here.db").canonicalize().unwrap();
+    assert!(
+        first.stderr.contains(&format!("a new database was made, {}", made.display())),
+        "{}",
+        first.stderr
+    );
+    assert!(first.stdout.starts_with("ant_") && first.stdout.lines().count() == 1);
+    assert_eq!((second.code, second.stderr.as_str()), (0, ""));
 }
 
 #[test]
@@ -104,7 +133,7 @@ fn each_option_of_an_issue_may_come_from_a_variable_a_file_that_one_names_or_the
         .env("ANTIPHON_USER_FILE", user)
         .env("ANTIPHON_DATABASE", &database)
         .run();
-    assert_eq!((token.code, token.stderr.as_str()), (0, ""));
+    assert_eq!(token.code, 0, "{}", token.stderr);
     assert!(token.stdout.starts_with("ant_"));
 
     let with_config =
@@ -121,7 +150,7 @@ fn each_option_of_an_issue_may_come_from_a_variable_a_file_that_one_names_or_the
     let list = with_config(&["key", "list"]).run().stdout;
     let rows: Vec<Vec<&str>> = list.lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
     assert_eq!((&rows[0][1..3], &rows[1][1..3]), (&["publish,metrics", "acme"][..], &["admin", "flag"][..]));
-    assert!(rows[0][3].starts_with("20"), "{list}");
+    assert!(rows[0][4].starts_with("20"), "{list}");
 }
 
 #[test]

@@ -28,6 +28,24 @@ fn a_database_that_is_behind_ends_serve_with_the_command_to_run() {
 }
 
 #[test]
+fn a_database_or_a_role_that_was_never_made_is_said_with_how_to_make_it() {
+    let Some(database) = shared_postgres("a_database_or_a_role") else { return };
+    let mut url: url::Url = database.url().parse().unwrap();
+    url.set_path("/never_made");
+    for command in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let missing = antiphon(command).args(&["--database", url.as_str()]).run();
+        assert_eq!(missing.code, 1, "{command:?}");
+        assert!(missing.stderr.contains("`createdb never_made`"), "{}", missing.stderr);
+        assert!(!missing.stderr.contains("line"), "{}", missing.stderr);
+    }
+    let mut url: url::Url = database.url().parse().unwrap();
+    url.set_username("never_made").unwrap();
+    let refused = antiphon(&["migrate", "--database", url.as_str()]).run();
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("`createuser`"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_database_that_is_not_there_at_start_is_named_without_its_password_and_waited_for() {
     let Some(mut postgres) = postgres_or_skip("a_database_that_is_not_there") else { return };
     let database = postgres.create_database();
@@ -83,7 +101,7 @@ async fn what_is_said_at_one_node_is_heard_at_the_other_with_redis_and_without()
     for args in [&["--database", &database][..], &["--database", &database, "--redis", &redis]] {
         let nodes = [Node::serve(args), Node::serve(args)];
         for node in &nodes {
-            node.logged("the broker is there");
+            eventually("the bell is there", || node.get("/health/ready").contains("\"broker\":true"));
         }
         let mut hears = Raw::connect(&nodes[1].ws()).await.unwrap();
         hears.send_json(&json!({"type": "SUBSCRIBE", "token": ben})).await.unwrap();

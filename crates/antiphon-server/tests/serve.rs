@@ -21,6 +21,27 @@ fn port_0_prints_the_real_address_and_a_signal_ends_with_status_0() {
 }
 
 #[test]
+fn the_first_line_of_the_log_says_what_serves_where_on_what_and_how_others_are_heard() {
+    let node = Node::serve(&[]);
+    let line = node.logged("listening on");
+    for part in [node.address.to_string().as_str(), env!("CARGO_PKG_VERSION"), "sqlite:", "one node"] {
+        assert!(line.contains(part), "no {part} in: {line}");
+    }
+    node.signal("TERM");
+    let log = node.end_with_log();
+    assert!(!log.contains("heard") && !log.contains("broker"), "who is alone hears nobody: {log}");
+    let node = Node::serve(&["--database", "postgres://app:canary@127.0.0.1:1/d"]);
+    let line = node.logged("listening on");
+    assert!(
+        line.contains("LISTEN/NOTIFY") && line.contains("app:***@") && !line.contains("canary"),
+        "{line}"
+    );
+    let with_redis = ["--database", "postgres://app@127.0.0.1:1/d", "--redis", "redis://:canary@127.0.0.1:1"];
+    let line = Node::serve(&with_redis).logged("listening on");
+    assert!(line.contains("Redis at redis://:***@127.0.0.1:1") && !line.contains("canary"), "{line}");
+}
+
+#[test]
 fn a_node_in_its_drain_delay_is_not_ready_but_answers() {
     let node = Node::serve(&["--drain-delay", "2s", "--drain", "0s"]);
     node.signal("TERM");

@@ -58,6 +58,24 @@ pub enum SqlError {
         /// Which one.
         database: String,
     },
+    /// The server is there and the database is not: to be made.
+    #[error("{database} is not there: make it first, with `createdb {name}` or as your server has it")]
+    Missing {
+        /// Which one, without its password.
+        database: String,
+        /// Its name on the server.
+        name: String,
+    },
+    /// The server does not let this role in: to be made, or its password corrected.
+    #[error(
+        "{database} refuses this role: {cause}; is it there (`createuser`), with this password and a right to connect?"
+    )]
+    Refused {
+        /// Which one, without its password.
+        database: String,
+        /// What the server says.
+        cause: String,
+    },
     /// It does not do what it has to: not worth the same again.
     #[error("{database} failed: {cause}")]
     Broken {
@@ -77,7 +95,9 @@ fn versions(versions: &[i64]) -> String {
 impl SqlError {
     /// What the driver's error means for who opens or migrates this database.
     pub(crate) fn of(database: &str, error: sqlx::Error) -> Self {
-        let (database, cause) = (database.to_owned(), error.to_string());
+        // Without the line of the server's own source.
+        let said = error.as_database_error().map(|said| said.message().to_owned());
+        let (database, cause) = (database.to_owned(), said.unwrap_or_else(|| error.to_string()));
         if is_temporary(&error) {
             Self::Unavailable { database, cause }
         } else {

@@ -96,8 +96,9 @@ impl Antiphon {
         self.doors.node().tenant_changed(tenant).await;
     }
 
-    /// Moves the clients away over this time and ends the node.
-    pub async fn drain(self, window: Duration) {
+    /// Moves the clients away over this time and ends the node's tasks; it is of no more use then. To be awaited where the
+    /// application is told to end, while it still listens: see `docs/guide/axum.md`.
+    pub async fn drain(&self, window: Duration) {
         self.doors.node().begin_drain();
         let reactor = self.doors.reactor().clone();
         let (done, wait) = tokio::sync::oneshot::channel();

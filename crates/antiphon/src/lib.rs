@@ -21,14 +21,27 @@ mod admitting;
 mod builder;
 
 pub use antiphon_axum::{HttpOptions, PeerAddress};
+/// For implementing the traits here, without a dependency of one's own.
+pub use async_trait::async_trait;
+
 pub use antiphon_core::{
-    Access, Action, AuthError, Authenticator, Authorizer, Directory, Identity, Limits, MemberSettings,
-    SeamError, Settings, TopicRule, TopicRules, UserState,
+    Access, Action, Appended, AuthError, Authenticator, Authorizer, Directory, Identity, Limits,
+    MemberSettings, SeamError, Settings, TopicRule, TopicRules, UserState,
 };
 pub use antiphon_protocol::{
-    Content, Draft, Key, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId, now_ms,
+    Content, Draft, Entry, Key, Position, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId,
+    now_ms,
 };
 pub use builder::{Antiphon, Builder, StartError};
+
+/// The guide and the README, whose code is compiled as it stands there.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../docs/guide/axum.md")]
+    pub enum Guide {}
+    #[doc = include_str!("../../../README.md")]
+    pub enum Readme {}
+}
 
 use axum::Router;
 

@@ -1,6 +1,6 @@
 //! The application's own routes beside antiphon's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use antiphon::{Antiphon, Content, Draft, ProjectId, TenantId, Topic, UserId};
 use axum::{
@@ -25,6 +25,11 @@ impl App {
     /// Of these parts.
     pub fn new(antiphon: Antiphon, tokens: TokenTable, membership: Membership) -> Arc<Self> {
         Arc::new(Self { antiphon, tokens, membership })
+    }
+
+    /// Moves the clients away over this time.
+    pub async fn drain(&self, window: Duration) {
+        self.antiphon.drain(window).await;
     }
 }
 

@@ -6,8 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use antiphon::{Directory, ProjectId, SeamError, Settings, TenantId, UserId, UserState};
-use async_trait::async_trait;
+use antiphon::{Directory, ProjectId, SeamError, Settings, TenantId, UserId, UserState, async_trait};
 use parking_lot::Mutex;
 
 /// Who belongs where. A real one would be tables of the application's database, the revision beside them.

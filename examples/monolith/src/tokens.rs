@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use antiphon::{AuthError, Authenticator, Identity, TenantId, UserId};
-use async_trait::async_trait;
+use antiphon::{AuthError, Authenticator, Identity, TenantId, UserId, async_trait};
 use parking_lot::Mutex;
 
 /// Sessions of this application's users. A real one would be a table of its database.

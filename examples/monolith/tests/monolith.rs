@@ -5,10 +5,15 @@
 use std::time::Duration;
 
 use antiphon::Antiphon;
-use antiphon_client::{Client, Draft, Event};
+use antiphon_client::{Client, Draft, Event, Raw};
 use monolith::{App, Membership, TokenTable, routes};
 
 async fn serve() -> (String, tempfile::TempDir) {
+    let (address, folder, _) = start().await;
+    (address, folder)
+}
+
+async fn start() -> (String, tempfile::TempDir, std::sync::Arc<App>) {
     let folder = tempfile::tempdir().unwrap();
     let (tokens, membership) = (TokenTable::default(), Membership::default());
     let antiphon = Antiphon::builder()
@@ -18,11 +23,12 @@ async fn serve() -> (String, tempfile::TempDir) {
         .start()
         .await
         .unwrap();
-    let app = routes(App::new(antiphon, tokens, membership));
+    let app = App::new(antiphon, tokens, membership);
+    let routes = routes(app.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    (address.to_string(), folder)
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (address.to_string(), folder, app)
 }
 
 async fn request(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -79,4 +85,19 @@ async fn what_the_application_publishes_reaches_who_has_its_token_and_the_remove
     assert!(next_text(&mut bobs).await.contains("for all"), "bob is on the project no more");
     let stranger = Client::builder(format!("http://{address}")).token("made-up").connect().await;
     assert!(stranger.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_moves_the_clients_away_while_the_application_still_answers_and_then_ends() {
+    let (address, _folder, app) = start().await;
+    let token = log_in(&address, "ann").await;
+    let mut socket = Raw::connect(&format!("ws://{address}/ws")).await.unwrap();
+    socket.send_text(format!(r#"{{"type":"SUBSCRIBE","token":"{token}"}}"#)).await.unwrap();
+    socket.frame_of("SUBSCRIPTION_SUCCESSFUL").await.unwrap();
+    let drained = tokio::spawn(async move { app.drain(Duration::from_secs(1)).await });
+    assert!(socket.frame_of("RECONNECT").await.unwrap()["afterMs"].is_u64());
+    let (status, ready) = request(&address, "GET", "/health/ready", "").await;
+    assert!(status == 503 && ready.contains("draining"), "{status} {ready}");
+    drop(socket);
+    tokio::time::timeout(Duration::from_secs(20), drained).await.unwrap().unwrap();
 }

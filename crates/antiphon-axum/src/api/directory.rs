@@ -47,12 +47,12 @@ fn made(is_new: bool, id: &str) -> Response {
     (status, Json(Named { id: id.to_owned() })).into_response()
 }
 
-fn found(is_there: bool, id: &str) -> Result<Json<Named>, Problem> {
-    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::nothing_here()) }
+fn found(what: &str, is_there: bool, id: &str) -> Result<Json<Named>, Problem> {
+    if is_there { Ok(Json(Named { id: id.to_owned() })) } else { Err(Problem::no_such(what)) }
 }
 
-pub(crate) fn gone(was_there: bool) -> Result<StatusCode, Problem> {
-    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::nothing_here()) }
+pub(crate) fn gone(what: &str, was_there: bool) -> Result<StatusCode, Problem> {
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::no_such(what)) }
 }
 
 /// The tenant of the path, for a key that may keep its directory.
@@ -97,7 +97,7 @@ pub(crate) async fn get_tenant(
     asker: Asker,
 ) -> Result<Json<Named>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
-    found(doors.node.engines().directory.tenant_exists(&tenant).await?, tenant.as_str())
+    found("tenant", doors.node.engines().directory.tenant_exists(&tenant).await?, tenant.as_str())
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "directory", params(("tenant" = String, Path)),
@@ -111,7 +111,7 @@ pub(crate) async fn delete_tenant(
     let tenant = keeper(&asker, &tenant)?;
     let was_there = doors.node.engines().directory.delete_tenant(&tenant).await?;
     doors.node.tenant_changed(&tenant).await;
-    gone(was_there)
+    gone("tenant", was_there)
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/users", tag = "directory",
@@ -157,7 +157,7 @@ pub(crate) async fn get_user(
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let (_, states) =
         doors.node.engines().directory.user_states(&tenant, std::slice::from_ref(&user)).await?;
-    found(states.first().is_some_and(|state| state.exists), user.as_str())
+    found("user", states.first().is_some_and(|state| state.exists), user.as_str())
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/users/{user}", tag = "directory",
@@ -172,7 +172,7 @@ pub(crate) async fn delete_user(
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.delete_user(&tenant, &user).await?;
     doors.node.tenant_changed(&tenant).await;
-    gone(was_there)
+    gone("user", was_there)
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects", tag = "directory",
@@ -216,7 +216,11 @@ pub(crate) async fn get_project(
     asker: Asker,
 ) -> Result<Json<Named>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
-    found(doors.node.engines().directory.project_exists(&tenant, &project).await?, project.as_str())
+    found(
+        "project",
+        doors.node.engines().directory.project_exists(&tenant, &project).await?,
+        project.as_str(),
+    )
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/projects/{project}", tag = "directory",
@@ -230,5 +234,5 @@ pub(crate) async fn delete_project(
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let was_there = doors.node.engines().directory.delete_project(&tenant, &project).await?;
     doors.node.tenant_changed(&tenant).await;
-    gone(was_there)
+    gone("project", was_there)
 }

@@ -130,7 +130,7 @@ async fn explain(doors: &Doors, by: &By, topic: &Topic, refusal: Refusal) -> Pro
 
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/topics/{topic}/entries", tag = "entries",
     params(("tenant" = String, Path), ("topic" = String, Path)),
-    request_body = NewEntry,
+    request_body(content = NewEntry, example = json!({"text": "hello"})),
     responses((status = 201, body = Published), (status = 200, description = "a repeat", body = Published),
         (status = 409, description = "the key was used with other content", body = ProblemBody)))]
 /// Publishes an entry; answers after the commit.
@@ -156,7 +156,8 @@ pub(crate) async fn publish(
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/entries", tag = "entries",
-    params(("tenant" = String, Path)), request_body = Vec<NewEntry>,
+    params(("tenant" = String, Path)), request_body(content = Vec<NewEntry>,
+        example = json!([{"topic": "news", "text": "hello"}, {"topic": "news", "text": "again"}])),
     responses((status = 201, body = Vec<Published>)))]
 /// Publishes several entries, each with its `topic`: all or none.
 pub(crate) async fn publish_batch(
@@ -187,7 +188,7 @@ pub(crate) async fn publish_batch(
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/topics/{topic}/signals", tag = "entries",
-    params(("tenant" = String, Path), ("topic" = String, Path)), request_body = NewEntry,
+    params(("tenant" = String, Path), ("topic" = String, Path)), request_body(content = NewEntry, example = json!({"text": "hello"})),
     responses((status = 202, description = "on its way, at most once")))]
 /// Sends a signal: never stored, at most once.
 pub(crate) async fn signal(
@@ -291,6 +292,6 @@ pub(crate) async fn read(
     let by = asker.acts(Scope::Publish, topic.tenant())?;
     names::tenant_there(&doors, &by, topic.tenant()).await?;
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::invalid("an entry's id is a UUID"))?;
-    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(Problem::nothing_here)?;
+    let entry = doors.node.entry(&by, &topic, id).await?.ok_or_else(|| Problem::no_such("entry"))?;
     Ok(Json(frame(&by, &entry)))
 }

@@ -109,7 +109,7 @@ pub(crate) async fn list(
     let directory = &doors.node.engines().directory;
     let listed = directory.list_members(&tenant, &project, &query.page()).await?;
     if listed.items.is_empty() && !directory.project_exists(&tenant, &project).await? {
-        return Err(Problem::nothing_here());
+        return Err(Problem::no_such("project"));
     }
     let items: Vec<Member> = listed.items.iter().map(|(user, settings)| member(user, *settings)).collect();
     let next = listed.more.then(|| items.last().map(|last| last.user_id.clone())).flatten();
@@ -176,7 +176,7 @@ pub(crate) async fn get(
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
-    settings.map(|settings| Json(member(&user, settings))).ok_or_else(Problem::nothing_here)
+    settings.map(|settings| Json(member(&user, settings))).ok_or_else(|| Problem::no_such("member"))
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}", tag = "members",
@@ -192,7 +192,7 @@ pub(crate) async fn delete(
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     let was = doors.node.engines().directory.delete_member(&tenant, &project, &user).await?;
     doors.node.tenant_changed(&tenant).await;
-    gone(was)
+    gone("member", was)
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/projects/{project}/members/{user}/settings", tag = "members",
@@ -208,7 +208,7 @@ pub(crate) async fn get_settings(
     let (project, user) = (names::project(&project)?, names::user(&user)?);
     asker.is_or_needs_key(Scope::Directory, &tenant, &user)?;
     let settings = doors.node.engines().directory.member(&tenant, &project, &user).await?;
-    let Settings { deliver, push } = settings.ok_or_else(Problem::nothing_here)?;
+    let Settings { deliver, push } = settings.ok_or_else(|| Problem::no_such("member"))?;
     Ok(Json(SettingsBody { deliver, push }))
 }
 
@@ -231,7 +231,7 @@ pub(crate) async fn put_settings(
     if matches!(asker, Asker::User(_)) {
         // A user does not make itself a member.
         let changed = directory.change_settings(&tenant, &project, &wanted).await?;
-        let Settings { deliver, push } = changed.ok_or_else(Problem::nothing_here)?;
+        let Settings { deliver, push } = changed.ok_or_else(|| Problem::no_such("member"))?;
         doors.node.tenant_changed(&tenant).await;
         return Ok(Json(SettingsBody { deliver, push }).into_response());
     }

@@ -16,7 +16,7 @@ use antiphon_protocol::ProblemCode;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -83,6 +83,8 @@ pub(crate) fn router(doors: &Arc<Doors>) -> Router {
     router
         .route("/api/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
         .route("/api", get(page::page))
+        // The page's links are relative to the path without the stroke.
+        .route("/api/", get(|| async { (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "../api")]) }))
         .route("/api/page.js", get(page::script))
         .route("/api/page.css", get(page::style))
         .route("/api/{*rest}", any(not_found))

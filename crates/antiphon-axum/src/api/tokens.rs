@@ -98,7 +98,7 @@ pub(crate) async fn revoke(
         let left = u64::try_from(before - now_ms()).unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(left)).await;
     }
-    gone(was_there)
+    gone("user", was_there)
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}/users/{user}/connections", tag = "tokens",
@@ -113,5 +113,5 @@ pub(crate) async fn disconnect(
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.disconnect_user(&tenant, &user).await?;
     doors.node.tenant_changed(&tenant).await;
-    gone(was_there)
+    gone("user", was_there)
 }

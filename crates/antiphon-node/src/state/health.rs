@@ -8,6 +8,8 @@ pub(crate) struct HealthState {
     pub draining: AtomicBool,
     pub accepting: AtomicBool,
     pub database: AtomicBool,
+    /// The broker was up when its state was told last.
+    pub hears: AtomicBool,
 }
 
 impl Default for HealthState {
@@ -16,6 +18,7 @@ impl Default for HealthState {
             draining: AtomicBool::new(false),
             accepting: AtomicBool::new(true),
             database: AtomicBool::new(true),
+            hears: AtomicBool::new(false),
         }
     }
 }

@@ -85,11 +85,19 @@ impl Environment {
         let unknown = self.0.keys().filter(|name| !is_known(name));
         unknown
             .map(|name| {
-                let nearest = nearest(name, known.iter().map(String::as_str));
-                format!("unknown environment variable `{name}`{}", did_you_mean(nearest.as_deref()))
+                // The prefix is no likeness, and `_FILE` may stand behind any of them.
+                let (stem, end) =
+                    name.strip_suffix("_FILE").map_or((name.as_str(), ""), |stem| (stem, "_FILE"));
+                let found = nearest(bare(stem), known.iter().map(|known| bare(known)));
+                let found = found.map(|found| format!("{ENV_PREFIX}{found}{end}"));
+                format!("unknown environment variable `{name}`{}", did_you_mean(found.as_deref()))
             })
             .collect()
     }
+}
+
+fn bare(name: &str) -> &str {
+    name.strip_prefix(ENV_PREFIX).unwrap_or(name)
 }
 
 impl FromIterator<(String, OsString)> for Environment {

@@ -47,12 +47,12 @@ impl Bound for Span {
 }
 
 macro_rules! bounds {
-    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty,)*) => {
+    ($($(#[doc = $doc:literal])+ $(#[schemars($($more:tt)*)])? $name:ident: $kind:ty,)*) => {
         /// The bounds of a node. Sizes are bytes.
         #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct LimitsSection {
-            $($(#[doc = $doc])+ pub $name: $kind,)*
+            $($(#[doc = $doc])+ #[schemars(range(min = 1))] $(#[schemars($($more)*)])? pub $name: $kind,)*
         }
 
         impl Default for LimitsSection {
@@ -109,6 +109,8 @@ bounds! {
     /// Bytes of an HTTP request's body.
     body_bytes: usize,
     /// Bytes of an HTTP request's head.
+    // The smallest buffer that hyper takes.
+    #[schemars(extend("minimum" = 8192))]
     head_bytes: usize,
     /// Headers of an HTTP request.
     headers: usize,

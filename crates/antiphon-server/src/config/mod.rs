@@ -34,9 +34,6 @@ pub use show::show;
 pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
-/// The smallest buffer that hyper takes.
-const HEAD_BYTES_MIN: usize = 8 * 1024;
-
 /// Every option. Those of the first level are flags too: of `serve`, but where `x-of` says of what else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -73,7 +70,7 @@ pub struct Config {
     #[schemars(extend("x-value" = "N"))]
     pub rate_limit: u32,
     /// Connections of this node; more are answered with 503.
-    #[schemars(extend("x-value" = "N"))]
+    #[schemars(range(min = 1), extend("x-value" = "N"))]
     pub max_connections: usize,
     /// How long entries are kept; 0s: for ever.
     pub retention: Span,
@@ -184,21 +181,16 @@ impl Config {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("`tls_cert` and `tls_key` go together");
         }
-        if self.max_connections == 0 {
-            return refuse("`max_connections` must be at least 1");
-        }
         if let Some(zero) = self.limits.zero() {
             return refuse(&format!("`limits.{zero}` must be more than 0"));
-        }
-        if self.limits.head_bytes < HEAD_BYTES_MIN {
-            return refuse(&format!("`limits.head_bytes` must be at least {HEAD_BYTES_MIN}"));
         }
         if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
             return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");
         }
-        for rule in &self.topics {
+        for (index, rule) in self.topics.iter().enumerate() {
             if let Some(fault) = rule.fault() {
-                return refuse(&format!("the topic rule for `{}`: {fault}", rule.r#match));
+                let (number, shown) = (index + 1, rule.r#match.replace(char::is_control, "?"));
+                return refuse(&format!("`[[topics]]`: rule {number} (`{shown}`): {fault}"));
             }
         }
         self.allowed_origin.iter().try_for_each(|origin| check_origin(origin))

@@ -42,6 +42,8 @@ pub struct OptionInfo {
     pub default: Option<String>,
     /// What stands for its value in help.
     pub value_name: String,
+    /// The least that it may be, if it is a number.
+    pub least: u64,
     /// The most that it may be, if it is a number.
     pub most: u64,
     /// The subcommands that it is for; empty: `serve`.
@@ -98,6 +100,7 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
             doc: property["description"].as_str().unwrap_or_default().replace('\n', " "),
             default: shown(&property["default"]),
             value_name: extension(property, "x-value").as_str().unwrap_or("VALUE").to_owned(),
+            least: property["minimum"].as_u64().unwrap_or(0),
             most: match property["format"].as_str() {
                 Some("uint16") => u16::MAX.into(),
                 Some("uint32") => u32::MAX.into(),

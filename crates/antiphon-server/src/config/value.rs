@@ -63,7 +63,7 @@ fn is_of_kind(option: &OptionInfo, value: &Value) -> bool {
     match (option.kind, value) {
         (Kind::Text, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => true,
         (Kind::Number, Value::Integer(number)) => {
-            u64::try_from(*number).is_ok_and(|number| number <= option.most)
+            u64::try_from(*number).is_ok_and(|number| (option.least..=option.most).contains(&number))
         }
         (Kind::List, Value::Array(items)) => items.iter().all(Value::is_str),
         (Kind::Sections, Value::Array(items)) => items.iter().all(Value::is_table),
@@ -77,7 +77,7 @@ fn expected(option: &OptionInfo) -> String {
             "expected a duration in quotes, such as `\"10s\"`".to_owned()
         }
         Kind::Text => "expected a text in quotes".to_owned(),
-        Kind::Number => format!("expected a whole number from 0 to {}", option.most),
+        Kind::Number => format!("expected a whole number from {} to {}", option.least, option.most),
         Kind::Switch => "expected `true` or `false`".to_owned(),
         Kind::List => "expected texts in quotes, such as `[\"a\", \"b\"]`".to_owned(),
         Kind::Sections => format!("expected sections: `[[{}]]`", option.key),
@@ -126,8 +126,8 @@ mod tests {
     fn a_value_that_can_not_be_is_refused_with_what_could() {
         assert_eq!(refused("rate_limit", "5"), "expected a whole number from 0 to 4294967295");
         assert_eq!(refused("rate_limit", 99_999_999_999_i64), "expected a whole number from 0 to 4294967295");
-        assert_eq!(refused("max_connections", 1.5), "expected a whole number from 0 to 9223372036854775807");
-        assert_eq!(refused("limits.ring_bytes", -5), "expected a whole number from 0 to 9223372036854775807");
+        assert_eq!(refused("max_connections", 1.5), "expected a whole number from 1 to 9223372036854775807");
+        assert_eq!(refused("limits.ring_bytes", -5), "expected a whole number from 1 to 9223372036854775807");
         assert_eq!(refused("port", 70_000), "expected a whole number from 0 to 65535");
         assert_eq!(refused("drain", 5), "expected a duration in quotes, such as `\"10s\"`");
         assert_eq!(refused("listen", 8080), "expected a text in quotes");

@@ -54,6 +54,12 @@ impl Program {
         self
     }
 
+    /// In this folder.
+    pub fn within(mut self, folder: &tempfile::TempDir) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
     pub fn run(mut self) -> Finished {
         let output = self.0.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

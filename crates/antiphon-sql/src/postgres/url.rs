@@ -25,7 +25,21 @@ impl PostgresUrl {
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, SqlError> {
-        self.0.connect().await.map_err(|error| SqlError::of(&self.to_string(), error))
+        self.0.connect().await.map_err(|error| self.not_connected(error))
+    }
+
+    fn not_connected(&self, error: sqlx::Error) -> SqlError {
+        let database = self.to_string();
+        let Some(said) = error.as_database_error() else { return SqlError::of(&database, error) };
+        match said.code().as_deref() {
+            Some("3D000") => SqlError::Missing { database, name: self.database().to_owned() },
+            Some("28000" | "28P01") => SqlError::Refused { database, cause: said.message().to_owned() },
+            _ => SqlError::of(&database, error),
+        }
+    }
+
+    fn database(&self) -> &str {
+        self.0.get_database().unwrap_or(self.0.get_username())
     }
 
     /// Waits, but no longer than this.
@@ -42,7 +56,7 @@ impl PostgresUrl {
 
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let database = self.0.get_database().unwrap_or(self.0.get_username());
+        let database = self.database();
         match self.0.get_socket() {
             Some(socket) => write!(f, "PostgreSQL at {}, database {database}", socket.display()),
             None => {
