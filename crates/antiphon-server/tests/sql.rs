@@ -271,6 +271,57 @@ async fn who_is_removed_before_or_within_the_transaction_does_not_hear_what_it_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_directory_reaches_open_connections_once_it_commits() {
+    let Some(place) = Place::new("a_change_of_the_directory") else { return };
+    for args in place.ways() {
+        let nodes = place.nodes(&args).await;
+        let mut app = place.app();
+        let users = ["ann", "ben", "cid"];
+        for user in users {
+            app.say(&format!("select antiphon.put_member('acme', 'p', '{user}')"));
+        }
+        let tokens = users.map(|user| place.token("acme", user));
+        let topics = ["news", "project:p"];
+        let mut ears = [
+            Ear::at(&nodes[0], &tokens[0], &topics).await,
+            Ear::at(&nodes[1], &tokens[1], &topics).await,
+            Ear::at(&nodes[1], &tokens[2], &topics).await,
+        ];
+        let changes = [
+            "select antiphon.delete_member('acme', 'p', 'ann')",
+            "select antiphon.delete_user('acme', 'ben')",
+            "select antiphon.revoke_tokens('acme', 'cid')",
+        ];
+        // Undone, none of it is so: all three hear of the project.
+        app.say("begin");
+        for change in changes {
+            assert_eq!(app.say(change), "t");
+        }
+        app.say("rollback");
+        app.publish("project:p", "still members");
+        for ear in &mut ears {
+            assert_eq!(ear.text().await, "still members");
+        }
+        app.say("begin");
+        for change in changes {
+            assert_eq!(app.say(change), "t");
+        }
+        app.say("commit");
+        let [ann, ben, cid] = &mut ears;
+        let ended = ann.raw.frame_of("UNSUBSCRIBED").await.unwrap();
+        assert_eq!((&ended["topic"], &ended["reason"]), (&json!("project:p"), &json!("FORBIDDEN")));
+        for ear in [ben, cid] {
+            let ended = ear.raw.frame_of("TERMINATE_CONNECTION").await.unwrap();
+            assert_eq!(ended["text"], "TOKEN_REVOKED");
+            assert_eq!(ear.raw.closed().await.unwrap().1, Some(4401));
+        }
+        app.publish("project:p", "for nobody");
+        app.publish("news", "ann is a user still");
+        assert_eq!(ann.text().await, "ann is a user still");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_plain_topics_the_plain_copy_of_what_sql_published_goes_out_once() {
     let Some(place) = Place::new("with_plain_topics") else { return };
     let tenant = unique("plain");
