@@ -164,10 +164,8 @@ fn installed(test: &str, package: &str, steps: &[Result<(), String>]) -> Option<
     match steps.iter().find_map(|step| step.as_ref().err()) {
         None => Some(()),
         Some(why) => {
-            skipped(
-                test,
-                &format!("{package} can't be installed here: {}", why.lines().last().unwrap_or("")),
-            );
+            let line = why.lines().find(|line| line.to_lowercase().contains("error")).unwrap_or(why);
+            skipped(test, &format!("{package} can't be installed here: {line}"));
             None
         }
     }
