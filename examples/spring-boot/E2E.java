@@ -66,6 +66,9 @@ public class E2E {
             test("HTTP: repeated with the same key it is one entry", E2E::sameKeyIsOneEntry);
             test("HTTP: an answer that came too late and its retry are one entry", E2E::lateAnswerAndRetryAreOneEntry);
             test("HTTP: a company that is new to antiphon is made known to it", E2E::newCompany);
+            test("SQL: what the application publishes in its transaction reaches sockets at both nodes, once", E2E::sqlOut);
+            test("SQL: a transaction that rolls back after the call publishes nothing and leaves no gap",
+                    E2E::sqlRollbackPublishesNothing);
             test("plain Redis: what a client sends reaches the application's listener, once", E2E::clientToListener);
             test("plain Redis: the application does not hear itself", E2E::doesNotHearItself);
             test("plain Redis: the listener comes and goes while the application runs", E2E::listenerComesAndGoes);
@@ -152,6 +155,32 @@ public class E2E {
         check(announced.status == 201, "status " + announced.status + ": " + announced.body);
     }
 
+    static void sqlOut() throws Exception {
+        String text = fresh("sql");
+        String id = string(say(durable(text)).body, "id");
+        for (Socket socket : List.of(ada, bob)) {
+            Object frame = socket.awaitText(text);
+            check(string(frame, "position") != null, "an entry has a position, but: " + frame);
+            check("ada".equals(string(frame, "entry", "userId")), "entry.userId of " + frame);
+        }
+        check(id.equals(string(ada.awaitText(text), "key")), "the message's id is not the key that its author sees");
+        checkOneEntry(text, id);
+    }
+
+    static void sqlRollbackPublishesNothing() throws Exception {
+        double before = offset(durable(fresh("before")));
+        String text = fresh("rolled-back-sql");
+        // The second one answers a message that does not exist, when the first one has been published already.
+        Map<String, ?> wrong = Map.of("userId", "ada", "text", fresh("wrong"), "replyTo", UUID.randomUUID().toString());
+        Answer answer = post(APP + companies() + "/messages/batch", Map.of("messages", List.of(durable(text), wrong)));
+        check(answer.status == 404, "status " + answer.status + ": " + answer.body);
+        double after = offset(durable(fresh("after")));
+        check(after == before + 1, "offset " + after + " follows " + before);
+        check(ada.count(text) == 0 && bob.count(text) == 0, "a socket heard it");
+        List<?> rows = (List<?>) get(APP + companies() + "/messages").body;
+        check(rows.stream().noneMatch(row -> text.equals(string(row, "text"))), "it was saved");
+    }
+
     static void clientToListener() throws Exception {
         Answer answer = send("PUT", APP + companies() + "/listener", null, null);
         check(answer.status == 204, "status " + answer.status + ": " + answer.body);
@@ -172,13 +201,18 @@ public class E2E {
     static void doesNotHearItself() throws Exception {
         String plain = fresh("own-plain");
         String http = fresh("own-http");
+        String sql = fresh("own-sql");
         say(Map.of("userId", "ada", "text", plain));
+        say(durable(sql));
         announce(Map.of("text", http));
-        ada.awaitText(http);
-        bob.awaitText(http);
+        for (Socket socket : List.of(ada, bob)) {
+            socket.awaitText(http);
+            socket.awaitText(sql);
+        }
         passThroughListener();
         check(received(plain).isEmpty(), "it heard its own message");
         check(received(http).isEmpty(), "it heard its own announcement");
+        check(received(sql).isEmpty(), "it heard its own durable message");
     }
 
     static void listenerComesAndGoes() throws Exception {
@@ -269,6 +303,19 @@ public class E2E {
         Answer answer = post(APP + companies() + "/messages", message);
         check(answer.status == 201, "status " + answer.status + ": " + answer.body);
         return answer;
+    }
+
+    /** A message that the application publishes by SQL. */
+    static Map<String, ?> durable(String text) {
+        return Map.of("userId", "ada", "text", text, "durable", true);
+    }
+
+    /** Posts it and tells its offset, once it was heard at both nodes. */
+    static double offset(Map<String, ?> message) throws Exception {
+        say(message);
+        String text = string(message, "text");
+        bob.awaitText(text);
+        return (Double) at(ada.awaitText(text), "offset");
     }
 
     static Answer announce(Map<String, ?> announcement) throws Exception {

@@ -6,7 +6,7 @@
 #
 # TESTKIT_ANTIPHON     the built server (else debug/antiphon below CARGO_TARGET_DIR, or target/ of this checkout)
 # TESTKIT_REDIS_URL    a Redis to share with other tests (else an own redis-server)
-# TESTKIT_POSTGRES_URL a PostgreSQL to make two databases in (else an own postgres)
+# TESTKIT_POSTGRES_URL a PostgreSQL to make a database and a role in (else an own postgres)
 # TESTKIT_REQUIRE=1    fails where a program is missing, in place of skipping
 #
 # Whatever it starts is its own child, and ends with it.
@@ -20,6 +20,7 @@ pids=()
 as_user=()
 servers=0
 databases=()
+roles=()
 
 say() { printf '%s\n' "$*"; }
 
@@ -44,6 +45,7 @@ clean_up() {
     end_from "$servers"
     # The databases go while their server is still there, once nobody uses them any more.
     for name in "${databases[@]}"; do psql_quiet "drop database if exists $name with (force)" || true; done
+    for name in "${roles[@]}"; do psql_quiet "drop role if exists $name" || true; done
     end_from 0
     rm -rf "$work"
 }
@@ -89,7 +91,8 @@ free_port() {
     while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
 }
 
-psql_quiet() { psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname "$postgres" --command "$1" >/dev/null; }
+psql_quiet() { psql_in "$postgres" "$1"; }
+psql_in() { psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname "$1" --command "$2" >/dev/null; }
 
 redis_answers() {
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
@@ -157,24 +160,28 @@ fi
 
 servers=${#pids[@]}
 
-# Two databases, since the application's own tables need not be where antiphon's are.
+# One database for both, since a transaction of the application's can publish only where antiphon's tables are.
 run=spring_boot_$$_$RANDOM
-for name in "${run}_app" "${run}_antiphon"; do
-    psql_quiet "create database $name" || fail "create database at TESTKIT_POSTGRES_URL"
-    databases+=("$name")
-done
-database=${postgres%/*}/${run}_antiphon
+psql_quiet "create database $run" || fail "create database at TESTKIT_POSTGRES_URL"
+databases+=("$run")
+database=${postgres%/*}/$run
 
-# jdbc:postgresql:// wants user and password apart.
 [[ $postgres =~ ^postgres(ql)?://(([^:@/]*)(:([^@/]*))?@)?([^/?]+) ]] || fail "TESTKIT_POSTGRES_URL is no postgres:// URL"
-decoded() { printf '%b' "${1//%/\\x}"; }
-database_user=$(decoded "${BASH_REMATCH[3]}")
-database_password=$(decoded "${BASH_REMATCH[5]}")
-jdbc=jdbc:postgresql://${BASH_REMATCH[6]}/${run}_app
+jdbc=jdbc:postgresql://${BASH_REMATCH[6]}/$run
 
 # antiphon: tables, a key, users' tokens, two nodes.
 
 "$bin" migrate --database "$database" >"$work/migrate.log" 2>&1 || fail "antiphon migrate"
+
+# The application's own user, with a schema of its own and the right to publish.
+database_user=${run}_app
+database_password=$RANDOM$RANDOM$RANDOM
+for sql in "create role $database_user login password '$database_password' in role antiphon_publisher" \
+    "create schema $database_user authorization $database_user"; do
+    psql_in "$database" "$sql" || fail "the application's user"
+done
+roles+=("$database_user")
+
 tenant=company-$run
 other_tenant=other-$run
 key=$("$bin" key issue --database "$database" 2>"$work/key.log") || fail "antiphon key issue"

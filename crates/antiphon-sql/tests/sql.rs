@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use antiphon_core::{Tail, Tailed};
-use antiphon_protocol::{Entry, Position, Topic};
+use antiphon_protocol::{Content, Entry, Position, Topic};
 use antiphon_sql::{Database, OpenOptions, PostgresTail, PostgresUrl};
 use sqlx::{Connection, PgConnection, Row};
 use support::{Fresh, draft, postgres, project, tenant, topic, user};
@@ -138,13 +138,23 @@ async fn what_can_not_be_published_is_an_sql_error_in_words_and_leaves_nothing()
         ("'acme', 'user:' || repeat('u', 129), 'x'", "the id behind"),
         ("'acme', 'news'", "one of text and body"),
         ("'acme', 'news', 'x', '{}'", "one of text and body"),
-        ("'acme', 'news', repeat('x', 65537)", "at most 65536"),
-        ("'acme', 'news', repeat('ä', 32769)", "at most 65536"),
+        ("'acme', 'news', repeat('x', 65535)", "at most 65536"),
+        ("'acme', 'news', repeat('ä', 32768)", "at most 65536"),
+        ("'acme', 'news', repeat(E'\\x01', 11000)", "at most 65536"),
         ("'acme', 'news', null, to_json(repeat('x', 65535))", "at most 65536"),
+        ("'acme', 'news', null, (repeat('[', 33) || repeat(']', 33))::json", "at most 32 deep"),
+        ("'acme', 'news', null, (repeat('{\"\\\"\":[', 17) || repeat(']}', 17))::json", "at most 32 deep"),
+        (
+            "'acme', 'news', null, ('[[],' || repeat('[', 9999) || repeat(']', 9999) || ']')::json",
+            "at most 32 deep",
+        ),
         ("'acme', 'news', 'x', project_id => 'p q'", "project_id"),
         ("'acme', 'news', 'x', user_id => ''", "user_id"),
         ("'acme', 'news', 'x', key => E'a\\tb'", "key"),
         ("'acme', 'news', 'x', key => repeat('k', 256)", "key"),
+        // Not ASCII, but a control character all the same: its entry could not be read.
+        ("'acme', 'news', 'x', key => U&'a\\0085b'", "key"),
+        ("'acme', 'news', 'x', key => E'\\x7f'", "key"),
     ] {
         let statement = format!("select * from antiphon.publish({arguments})");
         let error = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_one(&mut app).await.unwrap_err();
@@ -152,9 +162,21 @@ async fn what_can_not_be_published_is_an_sql_error_in_words_and_leaves_nothing()
             error.as_database_error().unwrap_or_else(|| panic!("{arguments}: {error}")).message().to_owned();
         assert!(said.starts_with("antiphon: ") && said.contains(words), "{arguments}: {said}");
     }
-    publish(&mut app, &"x".repeat(65536)).await.unwrap();
+    publish(&mut app, &"x".repeat(65534)).await.unwrap();
+    for arguments in [
+        "body => (repeat('[', 32) || repeat(']', 32))::json",
+        "body => ('[' || repeat('{\"[\":[]},', 40) || '\"' || repeat('[', 40) || '\\\"' || repeat('{', 40) || '\"]')::json",
+        "text => repeat('[', 1000), key => U&'\\00a0 \\+01F600 ä'",
+    ] {
+        let statement = format!("select * from antiphon.publish('acme', 'news', {arguments})");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_one(&mut app).await.expect(arguments);
+    }
     let read = fresh.engines.store.read(&topic("news"), 0, 10, usize::MAX).await.unwrap();
-    assert_eq!(read.len(), 1);
+    assert_eq!(read.len(), 4);
+    for entry in &read {
+        let json = entry.content.json();
+        assert!(Content::from_json(entry.content.kind(), json, Content::MAX_ENTRY_BYTES).is_ok(), "{json}");
+    }
 }
 
 #[tokio::test]

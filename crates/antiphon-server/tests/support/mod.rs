@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod node;
+pub mod sql;
 pub mod tls;
 
 use std::{ffi::OsStr, process::Command};

@@ -42,6 +42,25 @@ begin
 end
 $$;
 
+-- Whether arrays and objects stand deeper in each other than 32, which no door takes.
+create function antiphon.is_too_deep(body text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+    brackets text;
+begin
+    if length(body) - length(translate(body, '[{', '')) <= 32 then
+        return false;
+    end if;
+    brackets := translate(regexp_replace(
+        regexp_replace(body, '"(?:\\.|[^"\\])*"', '', 'g'), '[^][{}]+', '', 'g'), '{}', '[]');
+    for level in 1..32 loop
+        -- What is innermost goes.
+        brackets := replace(brackets, '[]', '');
+    end loop;
+    return brackets <> '';
+end
+$$;
+
 -- The tenant's next revision, with its row locked; null: there is no such tenant.
 create function antiphon.next_revision(of_tenant text) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
@@ -100,8 +119,10 @@ begin
         kept_kind := 'body';
         json_text := publish.body::text;
     end if;
-    if coalesce(octet_length(publish.text), octet_length(json_text)) > 65536 then
-        perform antiphon.refuse(kept_kind || ' may have at most 65536 bytes');
+    if octet_length(json_text) > 65536 then
+        perform antiphon.refuse(kept_kind || ' may have at most 65536 bytes as JSON');
+    elsif kept_kind = 'body' and antiphon.is_too_deep(json_text) then
+        perform antiphon.refuse('body may be nested at most 32 deep');
     end if;
     if not exists (select from antiphon.tenants t where t.id = of_tenant and not t.deleted) then
         perform antiphon.refuse('there is no tenant "' || of_tenant || '"');

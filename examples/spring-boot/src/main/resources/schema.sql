@@ -22,3 +22,9 @@ create table if not exists announcement (
 );
 
 create index if not exists announcement_of_company on announcement (company_id, created_at);
+
+-- The entries that this application published by SQL, written in the same transaction: so that it knows them when it
+-- hears of them.
+create table if not exists published_entry (
+  id uuid primary key
+);

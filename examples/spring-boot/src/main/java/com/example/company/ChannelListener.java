@@ -36,15 +36,17 @@ public class ChannelListener {
     private final MessageListenerAdapter messageListener;
     private final JsonMapper json;
     private final ChannelOrigin origin;
+    private final SqlPublisher publisher;
     private final int receivedMax;
     private final Map<String, Deque<Received>> received = new ConcurrentHashMap<>();
     private boolean redisAway;
 
     ChannelListener(RedisMessageListenerContainer container, JsonMapper json, ChannelOrigin origin,
-            CompanyProperties properties) {
+            SqlPublisher publisher, CompanyProperties properties) {
         this.container = container;
         this.json = json;
         this.origin = origin;
+        this.publisher = publisher;
         this.receivedMax = properties.receivedMax();
         this.messageListener = new MessageListenerAdapter(this, "redisMessageReceived");
         this.messageListener.afterPropertiesSet();
@@ -135,14 +137,16 @@ public class ChannelListener {
     }
 
     /**
-     * What this application said itself comes back to it in two forms: its own publishing on the channel, with its origin,
-     * and antiphon's copy of what it published by HTTP, which has a position but no user, as an API key wrote it.
+     * What this application said itself comes back to it in three forms: its own publishing on the channel, with its
+     * origin; antiphon's copy of what it published by HTTP, which has a position but no user, as an API key wrote it; and
+     * the copy of what it published by SQL in a user's name, whose id it has kept in the same transaction.
      */
     private boolean isOwn(ChannelMessage message) {
-        if (message.position() != null) {
-            return message.entry() == null || message.entry().userId() == null;
+        if (message.position() == null) {
+            return origin.id().equals(message.origin());
         }
-        return origin.id().equals(message.origin());
+        ChannelMessage.Entry entry = message.entry();
+        return entry == null || entry.id() == null || entry.userId() == null || publisher.hasPublished(entry.id());
     }
 
     private static Received read(ChannelMessage message) {

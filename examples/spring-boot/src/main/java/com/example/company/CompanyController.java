@@ -26,7 +26,7 @@ import org.springframework.web.bind.annotation.RestController;
 @RequestMapping("/companies/{company}")
 class CompanyController {
 
-    record NewMessage(String userId, String projectId, String text, UUID replyTo) {}
+    record NewMessages(List<NewMessage> messages) {}
 
     record NewAnnouncement(String projectId, String text) {}
 
@@ -49,8 +49,17 @@ class CompanyController {
     @PostMapping("/messages")
     @ResponseStatus(HttpStatus.CREATED)
     Message post(@PathVariable String company, @RequestBody NewMessage message) {
-        return messages.post(company(company), id("userId", message.userId()), optionalId("projectId", message.projectId()),
-                text(message.text()), message.replyTo());
+        return messages.post(company(company), checked(message));
+    }
+
+    /** Several, all or none: one that cannot be posted undoes the others. */
+    @PostMapping("/messages/batch")
+    @ResponseStatus(HttpStatus.CREATED)
+    List<Message> postAll(@PathVariable String company, @RequestBody NewMessages batch) {
+        if (batch.messages() == null) {
+            throw Refusal.invalid("messages must be an array");
+        }
+        return messages.postAll(company(company), batch.messages().stream().map(CompanyController::checked).toList());
     }
 
     @GetMapping("/messages")
@@ -106,6 +115,16 @@ class CompanyController {
         boolean retry = e.remedy() == AntiphonException.Remedy.RETRY;
         return ProblemDetail.forStatusAndDetail(retry ? HttpStatus.SERVICE_UNAVAILABLE : HttpStatus.BAD_GATEWAY,
                 e.getMessage());
+    }
+
+    private static NewMessage checked(NewMessage message) {
+        if (message == null) {
+            throw Refusal.invalid("a message must be an object");
+        }
+        id("userId", message.userId());
+        optionalId("projectId", message.projectId());
+        text(message.text());
+        return message;
     }
 
     private static String company(String value) {

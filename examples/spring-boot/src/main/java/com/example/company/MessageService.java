@@ -14,8 +14,8 @@ import org.springframework.transaction.support.TransactionSynchronizationManager
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The publishing half, by plain Redis: saves a message in its transaction and publishes it on the company's channel once
- * that has committed. A message that must not be lost goes the way of {@link AnnouncementService} instead.
+ * Saves a message in its transaction, and publishes it: a durable one by SQL as a part of that transaction, any other by
+ * plain Redis on the company's channel once that has committed.
  */
 @Service
 public class MessageService {
@@ -26,25 +26,39 @@ public class MessageService {
     private final StringRedisTemplate redis;
     private final JsonMapper json;
     private final ChannelOrigin origin;
+    private final SqlPublisher publisher;
 
-    MessageService(JdbcClient database, StringRedisTemplate redis, JsonMapper json, ChannelOrigin origin) {
+    MessageService(JdbcClient database, StringRedisTemplate redis, JsonMapper json, ChannelOrigin origin,
+            SqlPublisher publisher) {
         this.database = database;
         this.redis = redis;
         this.json = json;
         this.origin = origin;
+        this.publisher = publisher;
     }
 
-    /** Saves a message, counts it at the one it answers, and publishes it after the commit. */
+    /** Saves a message, counts it at the one it answers, and publishes it with or after the commit. */
     @Transactional
-    public Message post(String companyId, String userId, String projectId, String text, UUID replyTo) {
-        Message message = new Message(UUID.randomUUID(), companyId, userId, projectId, text, 0,
+    public Message post(String companyId, NewMessage wanted) {
+        Message message = new Message(UUID.randomUUID(), companyId, wanted.userId(), wanted.projectId(), wanted.text(), 0,
                 System.currentTimeMillis());
         save(message);
-        dispatchToRedis(message);
-        if (replyTo != null) {
-            countReply(companyId, replyTo);
+        if (!wanted.durable()) {
+            dispatchToRedis(message);
+        }
+        if (wanted.replyTo() != null) {
+            countReply(companyId, wanted.replyTo());
+        }
+        if (wanted.durable()) {
+            publisher.publish(message); // Last, since the topic is locked until the commit.
         }
         return message;
+    }
+
+    /** Posts several messages, all or none. The company's topic is locked from the first durable one to the commit. */
+    @Transactional
+    public List<Message> postAll(String companyId, List<NewMessage> wanted) {
+        return wanted.stream().map(message -> post(companyId, message)).toList();
     }
 
     /**

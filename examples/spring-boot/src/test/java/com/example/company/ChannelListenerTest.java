@@ -30,11 +30,13 @@ import tools.jackson.databind.json.JsonMapper;
 class ChannelListenerTest {
 
     private static final int RECEIVED_MAX = 3;
+    private static final String ENTRY = "00000000-0000-7000-8000-000000000001";
 
     private final RedisMessageListenerContainer container = mock(RedisMessageListenerContainer.class);
     private final ChannelOrigin origin = new ChannelOrigin();
+    private final SqlPublisher publisher = mock(SqlPublisher.class);
     private final ChannelListener listener = new ChannelListener(container, new JsonMapper(), origin,
-            new CompanyProperties(Duration.ofSeconds(5), RECEIVED_MAX));
+            publisher, new CompanyProperties(Duration.ofSeconds(5), RECEIVED_MAX));
 
     @BeforeEach
     void listen() {
@@ -46,10 +48,10 @@ class ChannelListenerTest {
     void a_copy_with_a_position_and_a_user_is_from_a_client() {
         listener.redisMessageReceived("""
                 {"type":"MESSAGE","text":"hello","position":"p1","offset":7,"project":{"id":"apollo"},"unknown":{"x":[]},
-                 "entry":{"id":"e1","companyId":"acme","projectId":"apollo","topic":"acme","userId":"ada","createdAt":5}}""",
+                 "entry":{"id":"00000000-0000-7000-8000-000000000001","companyId":"acme","projectId":"apollo","topic":"acme","userId":"ada","createdAt":5}}""",
                 "acme");
         assertThat(listener.received("acme"))
-                .containsExactly(new Received(Source.CLIENT, "e1", "ada", "apollo", "hello", null, "p1", 5L));
+                .containsExactly(new Received(Source.CLIENT, "00000000-0000-7000-8000-000000000001", "ada", "apollo", "hello", null, "p1", 5L));
     }
 
     @Test
@@ -57,7 +59,7 @@ class ChannelListenerTest {
         listener.redisMessageReceived("""
                 {"type":"MESSAGE","body":{"n":1},"position":"p1","offset":7,
                  "project":{"id":"88888888-8888-8888-8888-888888888888"},
-                 "entry":{"id":"e1","projectId":"88888888-8888-8888-8888-888888888888","userId":"ada"}}""", "acme");
+                 "entry":{"id":"00000000-0000-7000-8000-000000000001","projectId":"88888888-8888-8888-8888-888888888888","userId":"ada"}}""", "acme");
         assertThat(listener.received("acme")).singleElement().satisfies(item -> {
             assertThat(item.projectId()).isNull();
             assertThat(item.body().path("n").asInt()).isEqualTo(1);
@@ -67,15 +69,24 @@ class ChannelListenerTest {
     @Test
     void its_own_publishing_that_comes_back_is_ignored() {
         listener.redisMessageReceived("""
-                {"type":"MESSAGE","text":"mine","entry":{"id":"e1","userId":"ada"},"origin":"%s"}"""
+                {"type":"MESSAGE","text":"mine","entry":{"id":"00000000-0000-7000-8000-000000000001","userId":"ada"},"origin":"%s"}"""
                 .formatted(origin.id()), "acme");
+        assertThat(listener.received("acme")).isEmpty();
+    }
+
+    @Test
+    void a_copy_of_what_it_published_by_sql_in_a_users_name_is_ignored() {
+        when(publisher.hasPublished(ENTRY)).thenReturn(true);
+        listener.redisMessageReceived("""
+                {"type":"MESSAGE","text":"mine","position":"p1","entry":{"id":"%s","userId":"ada"}}""".formatted(ENTRY),
+                "acme");
         assertThat(listener.received("acme")).isEmpty();
     }
 
     @Test
     void a_copy_of_what_an_api_key_published_is_ignored() {
         listener.redisMessageReceived("""
-                {"type":"MESSAGE","text":"mine","position":"p1","entry":{"id":"e1","userId":null}}""", "acme");
+                {"type":"MESSAGE","text":"mine","position":"p1","entry":{"id":"00000000-0000-7000-8000-000000000001","userId":null}}""", "acme");
         assertThat(listener.received("acme")).isEmpty();
     }
 

@@ -53,6 +53,15 @@ class CompanyControllerTest {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"{}", "{\"messages\":[null]}",
+            "{\"messages\":[{\"userId\":\"ada\",\"text\":\"x\"},{\"userId\":\"ada\"}]}"})
+    void a_batch_with_one_wrong_message_is_400_and_reaches_nothing(String body) throws Exception {
+        mvc.perform(post("/companies/acme/messages/batch").contentType(MediaType.APPLICATION_JSON).content(body))
+                .andExpect(status().isBadRequest());
+        verifyNoInteractions(messages);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"{}", "{\"userId\":\"a b\",\"text\":\"x\"}", "{\"userId\":\"ada\"}", "{\"userId\":\"ada\",\"text\":\" \"}",
             "{\"userId\":\"ada\",\"text\":\"x\",\"replyTo\":\"not a uuid\"}", "not json"})
     void a_wrong_request_is_400_and_reaches_nothing(String body) throws Exception {

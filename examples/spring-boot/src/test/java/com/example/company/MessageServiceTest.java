@@ -11,6 +11,7 @@ import static org.mockito.Mockito.verifyNoInteractions;
 import static org.mockito.Mockito.when;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.mockito.ArgumentCaptor;
@@ -30,6 +31,9 @@ class MessageServiceTest {
     @MockitoBean
     StringRedisTemplate redis;
 
+    @MockitoBean
+    SqlPublisher publisher;
+
     @Autowired
     MessageService messages;
 
@@ -46,7 +50,7 @@ class MessageServiceTest {
 
     @Test
     void a_message_is_published_on_the_channel_of_its_company_in_the_form_that_antiphon_takes() {
-        Message message = messages.post(company, "ada", "apollo", "hello", null);
+        Message message = plain("ada", "apollo", "hello", null);
 
         JsonNode sent = json.readTree(published());
         assertThat(sent.path("type").asString()).isEqualTo("MESSAGE");
@@ -62,14 +66,14 @@ class MessageServiceTest {
 
     @Test
     void a_message_without_a_project_names_none() {
-        messages.post(company, "ada", null, "hello", null);
+        plain("ada", null, "hello", null);
         assertThat(json.readTree(published()).has("project")).isFalse();
     }
 
     @Test
     void nothing_is_published_before_the_commit() {
         transaction.executeWithoutResult(status -> {
-            messages.post(company, "ada", null, "hello", null);
+            plain("ada", null, "hello", null);
             verifyNoInteractions(redis);
         });
         verify(redis).convertAndSend(eq(company), anyString());
@@ -77,7 +81,7 @@ class MessageServiceTest {
 
     @Test
     void a_transaction_that_rolls_back_publishes_nothing_and_saves_nothing() {
-        assertThatThrownBy(() -> messages.post(company, "ada", null, "hello", UUID.randomUUID()))
+        assertThatThrownBy(() -> plain("ada", null, "hello", UUID.randomUUID()))
                 .isInstanceOfSatisfying(Refusal.class,
                         refusal -> assertThat(refusal.getStatusCode()).isEqualTo(HttpStatus.NOT_FOUND));
         verifyNoInteractions(redis);
@@ -87,7 +91,7 @@ class MessageServiceTest {
     @Test
     void a_callers_transaction_that_rolls_back_takes_the_publishing_with_it() {
         transaction.executeWithoutResult(status -> {
-            messages.post(company, "ada", null, "hello", null);
+            plain("ada", null, "hello", null);
             status.setRollbackOnly();
         });
         verifyNoInteractions(redis);
@@ -95,9 +99,36 @@ class MessageServiceTest {
     }
 
     @Test
+    void a_durable_message_is_published_within_the_transaction_and_not_by_redis() {
+        transaction.executeWithoutResult(status -> {
+            Message message = messages.post(company, new NewMessage("ada", "apollo", "hello", null, true));
+            verify(publisher).publish(message);
+        });
+        verifyNoInteractions(redis);
+    }
+
+    @Test
+    void a_durable_message_that_antiphon_refuses_is_not_saved() {
+        when(publisher.publish(any())).thenThrow(Refusal.invalid("antiphon: there is no tenant"));
+        assertThatThrownBy(() -> messages.post(company, new NewMessage("ada", null, "hello", null, true)))
+                .isInstanceOf(Refusal.class);
+        assertThat(messages.latest(company)).isEmpty();
+    }
+
+    @Test
+    void of_several_all_are_posted_or_none() {
+        NewMessage first = new NewMessage("ada", null, "first", null, false);
+        NewMessage wrong = new NewMessage("ada", null, "wrong", UUID.randomUUID(), false);
+        assertThatThrownBy(() -> messages.postAll(company, List.of(first, wrong))).isInstanceOf(Refusal.class);
+        verifyNoInteractions(redis);
+        assertThat(messages.latest(company)).isEmpty();
+        assertThat(messages.postAll(company, List.of(first, first))).hasSize(2);
+    }
+
+    @Test
     void a_reply_is_counted_where_it_belongs() {
-        Message first = messages.post(company, "ada", null, "question", null);
-        messages.post(company, "bob", null, "answer", first.id());
+        Message first = plain("ada", null, "question", null);
+        plain("bob", null, "answer", first.id());
         assertThat(messages.latest(company)).filteredOn(message -> message.id().equals(first.id()))
                 .singleElement().extracting(Message::replies).isEqualTo(1);
     }
@@ -105,7 +136,7 @@ class MessageServiceTest {
     @Test
     void a_redis_that_is_away_does_not_undo_or_fail_what_is_committed() {
         when(redis.convertAndSend(anyString(), any())).thenThrow(new RedisConnectionFailureException("away"));
-        Message message = messages.post(company, "ada", null, "hello", null);
+        Message message = plain("ada", null, "hello", null);
         assertThat(messages.latest(company)).containsExactly(message);
     }
 
@@ -113,7 +144,7 @@ class MessageServiceTest {
     void what_is_too_large_for_the_channel_is_refused_before_the_commit() {
         // Two bytes each as UTF-8: fewer characters than the limit, more bytes.
         String text = "ä".repeat(ChannelMessage.BYTES_MAX / 2);
-        assertThatThrownBy(() -> messages.post(company, "ada", null, text, null))
+        assertThatThrownBy(() -> plain("ada", null, text, null))
                 .isInstanceOfSatisfying(Refusal.class,
                         refusal -> assertThat(refusal.getStatusCode()).isEqualTo(HttpStatus.CONTENT_TOO_LARGE));
         verify(redis, never()).convertAndSend(anyString(), any());
@@ -125,8 +156,12 @@ class MessageServiceTest {
         Message empty = new Message(UUID.randomUUID(), company, "ada", null, "", 0, System.currentTimeMillis());
         int room = ChannelMessage.BYTES_MAX
                 - json.writeValueAsBytes(ChannelMessage.of(empty, origin.id())).length;
-        messages.post(company, "ada", null, "x".repeat(room), null);
+        plain("ada", null, "x".repeat(room), null);
         assertThat(published().getBytes(StandardCharsets.UTF_8)).hasSize(ChannelMessage.BYTES_MAX);
+    }
+
+    private Message plain(String userId, String projectId, String text, UUID replyTo) {
+        return messages.post(company, new NewMessage(userId, projectId, text, replyTo, false));
     }
 
     private String published() {
