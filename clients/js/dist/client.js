@@ -49,6 +49,8 @@ export class Client {
     }
     /** Connects, and stays connected until it is closed. What is asked before waits. */
     connect() {
+        if (this.state.value.name !== 'idle')
+            return this;
         this.#driver.start();
         globalThis.addEventListener?.('online', this.#hasten);
         globalThis.addEventListener?.('offline', this.#hasten);

@@ -1,5 +1,5 @@
 // Which line holds: connects, comes back, and on the server's wish goes over to a new line before the old one is left.
-import { AntiphonError } from './error.js';
+import { AntiphonError, invalid } from './error.js';
 import { Attempts } from './backoff.js';
 import { Line } from './line.js';
 import { Observable } from './state.js';
@@ -34,14 +34,16 @@ export class Driver {
         this.state = new Observable({ name: 'idle' }, settings.onError);
     }
     start() {
-        if (this.state.value.name === 'idle')
-            void this.#connect();
+        void this.#connect();
     }
     /** Goes over to another node. */
     moveTo(url) {
         if (this.state.value.name === 'closed')
             return;
-        this.#turn = Math.max(0, this.#settings.urls().indexOf(url));
+        const turn = this.#settings.urls().indexOf(url);
+        if (turn < 0)
+            throw invalid(`url: ${url} is none of this client's`);
+        this.#turn = turn;
         this.#giveUp();
         void this.#connect();
     }

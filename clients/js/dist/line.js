@@ -94,7 +94,14 @@ export class Line {
             this.#end({ code: null, retryAfterMs: said.retryAfterMs });
         }
         else if (this.since !== null) {
-            this.#holder.heard(this, said, text);
+            try {
+                this.#holder.heard(this, said, text);
+            }
+            catch (error) {
+                // A frame that is not what it should be is not passed over: the topics go on from before it.
+                this.#settings.onError(error);
+                this.#end({ code: null });
+            }
         }
     }
 }

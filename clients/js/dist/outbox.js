@@ -30,7 +30,7 @@ export class Outbox {
         }
         return new Promise((resolve, reject) => {
             const lane = this.#lane(draft.topic ?? '');
-            const publish = { frame, key, bytes, underWay: false, late: new Timer(), resolve, reject };
+            const publish = { frame, key, bytes, underWay: null, late: new Timer(), resolve, reject };
             lane.waiting.push(publish);
             this.#count += 1;
             this.#bytes += bytes;
@@ -66,14 +66,17 @@ export class Outbox {
             const line = this.#line();
             if (!line || lane.rests || this.#rests)
                 return;
+            // What an old line has not answered may still have to be said again, before what comes here.
+            if (lane.waiting.some(({ underWay }) => underWay !== null && underWay !== line))
+                return;
             if (publish.underWay || !lane.waiting.includes(publish))
                 continue;
-            publish.underWay = true;
+            publish.underWay = line;
             this.#ledger.say(line, publish.frame, (outcome) => this.#settled(lane, publish, outcome));
         }
     }
     #settled(lane, publish, outcome) {
-        publish.underWay = false;
+        publish.underWay = null;
         if (!lane.waiting.includes(publish))
             return;
         if (outcome === 'lost')

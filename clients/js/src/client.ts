@@ -65,6 +65,7 @@ export class Client {
 
   /** Connects, and stays connected until it is closed. What is asked before waits. */
   connect(): this {
+    if (this.state.value.name !== 'idle') return this;
     this.#driver.start();
     globalThis.addEventListener?.('online', this.#hasten);
     globalThis.addEventListener?.('offline', this.#hasten);

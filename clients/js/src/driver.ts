@@ -1,6 +1,6 @@
 // Which line holds: connects, comes back, and on the server's wish goes over to a new line before the old one is left.
 
-import { AntiphonError, type TerminateReason } from './error.js';
+import { AntiphonError, invalid, type TerminateReason } from './error.js';
 import type { ServerFrame } from './frame.js';
 import { Attempts } from './backoff.js';
 import { Line, type End, type LineHolder } from './line.js';
@@ -53,13 +53,15 @@ export class Driver implements LineHolder {
   }
 
   start(): void {
-    if (this.state.value.name === 'idle') void this.#connect();
+    void this.#connect();
   }
 
   /** Goes over to another node. */
   moveTo(url: string): void {
     if (this.state.value.name === 'closed') return;
-    this.#turn = Math.max(0, this.#settings.urls().indexOf(url));
+    const turn = this.#settings.urls().indexOf(url);
+    if (turn < 0) throw invalid(`url: ${url} is none of this client's`);
+    this.#turn = turn;
     this.#giveUp();
     void this.#connect();
   }

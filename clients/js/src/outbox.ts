@@ -14,7 +14,8 @@ interface Publish {
   frame: ClientFrame;
   key: string;
   bytes: number;
-  underWay: boolean;
+  /** The line that it was said on, until it is answered. */
+  underWay: Line | null;
   late: Timer;
   resolve: (accepted: Accepted) => void;
   reject: (error: AntiphonError) => void;
@@ -56,7 +57,7 @@ export class Outbox {
     }
     return new Promise((resolve, reject) => {
       const lane = this.#lane(draft.topic ?? '');
-      const publish: Publish = { frame, key, bytes, underWay: false, late: new Timer(), resolve, reject };
+      const publish: Publish = { frame, key, bytes, underWay: null, late: new Timer(), resolve, reject };
       lane.waiting.push(publish);
       this.#count += 1;
       this.#bytes += bytes;
@@ -94,14 +95,16 @@ export class Outbox {
     for (const publish of lane.waiting.slice(0, this.#settings.publishWindow)) {
       const line = this.#line();
       if (!line || lane.rests || this.#rests) return;
+      // What an old line has not answered may still have to be said again, before what comes here.
+      if (lane.waiting.some(({ underWay }) => underWay !== null && underWay !== line)) return;
       if (publish.underWay || !lane.waiting.includes(publish)) continue;
-      publish.underWay = true;
+      publish.underWay = line;
       this.#ledger.say(line, publish.frame, (outcome) => this.#settled(lane, publish, outcome));
     }
   }
 
   #settled(lane: Lane, publish: Publish, outcome: Outcome): void {
-    publish.underWay = false;
+    publish.underWay = null;
     if (!lane.waiting.includes(publish)) return;
     if (outcome === 'lost') return this.#pump(lane);
     if ('said' in outcome) {

@@ -298,6 +298,22 @@ test('an application moves to another node without a gap', async (t) => {
   assert.deepEqual([opened[0].closed, client.state.value.url], [true, 'ws://c/ws']);
 });
 
+test('an address that is none of its own is no place to move to', async (t) => {
+  const { client } = await connected(t);
+  assert.throws(() => client.moveTo('ws://elsewhere'), { code: 'INVALID' });
+});
+
+test('a frame that is not what it should be is not passed over', async (t) => {
+  const { opened, errors, tick } = await subscribed(t);
+  opened[0].hear(entry(1));
+  opened[0].hear({ type: 'MESSAGE', position: position(2), offset: 2 });
+  opened[0].hear(entry(3));
+  assert.ok(opened[0].closed && errors[0] instanceof TypeError);
+  await tick(250);
+  opened[1].greet();
+  assert.deepEqual(opened[1].last('SUBSCRIBE').positions, { news: position(1) });
+});
+
 test('bad options are said clearly', () => {
   const WebSocket = class {};
   for (const [options, said] of [

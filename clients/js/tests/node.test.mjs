@@ -66,6 +66,22 @@ test('a process that comes again goes on after the last entry that it has dealt 
   assert.deepEqual(dealt, ['0', '1', '2', '3', '4', '5', '6']);
 });
 
+test('a handler that is slower than its topic gets everything, in order, from a small inbox', async () => {
+  const slow = clientAt(server.url, await tokenOf(server, 'slow', 'ann'), { inboxMax: 5 });
+  const writer = clientAt(server.url, await tokenOf(server, 'slow', 'ben'), { publishWindow: 50 });
+  const heard = new Heard();
+  await slow.subscribe('news', async ({ body }) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    heard.push(body);
+  });
+  const all = Array.from({ length: 300 }, (_, n) => n);
+  await Promise.all(all.map((n) => writer.publish({ topic: 'news', body: n })));
+  assert.deepEqual(await heard.until(({ length }) => length >= all.length, '300 entries'), all);
+  assert.deepEqual(await writer.presence('news'), ['ann']);
+  slow.close();
+  writer.close();
+});
+
 test('the past is walked page by page', async () => {
   const client = clientAt(server.url, await tokenOf(server, 'past', 'ann'));
   for (let n = 0; n < 7; n += 1) await client.publish({ topic: 'news', text: `${n}` });

@@ -90,6 +90,23 @@ test('a wider window says more at once, and keeps its order over a reconnect', a
   await Promise.all(published);
 });
 
+test('a wider window keeps its order while two connections overlap', async (t) => {
+  const { client, opened, tick } = await connected(t, { publishWindow: 3 });
+  const published = [1, 2].map((n) => client.publish({ topic: 'news', body: n }));
+  await turn();
+  opened[0].hear({ type: 'RECONNECT', afterMs: 0 });
+  await tick(1);
+  opened[1].greet();
+  published.push(client.publish({ topic: 'news', body: 3 }));
+  await turn();
+  assert.equal(opened[1].last('MESSAGE'), undefined);
+  opened[0].accept(1, opened[0].all('MESSAGE')[0]);
+  opened[0].drop();
+  assert.deepEqual(opened[1].all('MESSAGE').map(({ body }) => body), [2, 3]);
+  opened[1].all('MESSAGE').forEach((frame, at) => opened[1].accept(at + 2, frame));
+  await Promise.all(published);
+});
+
 test('the queue has a bound, in number and in bytes', async (t) => {
   const { client, opened } = await connected(t, { publishQueueMax: 2, publishQueueBytesMax: 2000 });
   const published = [client.publish({ text: 'x'.repeat(1000) })];
