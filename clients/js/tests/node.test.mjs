@@ -17,13 +17,14 @@ after(() => server?.stop());
 
 test('a token that ends is renewed on the connection that holds', async () => {
   let asked = 0;
-  const token = () => tokenOf(server, 'renewal', 'ann', (asked += 1) === 1 ? 2 : 600);
+  const token = () => tokenOf(server, 'renewal', 'ann', (asked += 1) === 1 ? 4 : 600);
   const client = clientAt(server.url, token);
   const states = [];
   client.state.subscribe(({ name }) => states.push(name));
   const heard = new Heard();
   await client.subscribe('news', (message) => heard.push(message));
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  // Until the first token has surely ended.
+  await new Promise((resolve) => setTimeout(resolve, 4500));
   await client.publish({ topic: 'news', text: 'still here' });
   await heard.until((all) => all.length === 1);
   client.close();
