@@ -7,7 +7,7 @@ import { Driver } from './driver.js';
 import { AntiphonError, invalid } from './error.js';
 import { Interest } from './interest.js';
 import { Ledger, refusal } from './ledger.js';
-import { draftFrame, historyFrame, onlyFields, TOPICS_MAX, topicName } from './names.js';
+import { draftFrame, historyFrame, onlyFields, TOPICS_MAX, topicName } from './ask.js';
 import { settings } from './options.js';
 import { Outbox } from './outbox.js';
 import { Questions } from './question.js';
@@ -84,8 +84,9 @@ export class Client {
         if (taken !== undefined) {
             throw new AntiphonError('ALREADY_SUBSCRIBED', `this client is subscribed to ${taken} already`, { topic: taken });
         }
-        if (this.#interest.size + names.length > TOPICS_MAX)
+        if (this.#interest.size + names.length > TOPICS_MAX) {
             throw invalid(`topics: a client may have at most ${TOPICS_MAX}`);
+        }
         for (const [topic, position] of Object.entries(from)) {
             if (typeof position !== 'string')
                 throw invalid(`from: the position of ${topic} is not a text`);

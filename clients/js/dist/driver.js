@@ -215,4 +215,7 @@ export class Driver {
     }
 }
 const terminated = (reason) => new AntiphonError(reason, `the server ended this identity: ${reason}`);
-const unusable = (cause) => new AntiphonError('INVALID', `no connection can be made: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+function unusable(cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new AntiphonError('INVALID', `no connection can be made: ${why}`, { cause });
+}

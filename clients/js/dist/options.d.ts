@@ -49,7 +49,7 @@ export interface ClientOptions {
     publishQueueMax?: number;
     /** And their bytes together: 8 MiB. */
     publishQueueBytesMax?: number;
-    /** Publishes of one topic that may be under way at once: 1. With more, order holds but where one is refused for now. */
+    /** Publishes of one topic that may be under way at once: 1. More keep their order unless one is refused for now. */
     publishWindow?: number;
     /** Events of one topic that may wait for its handler: 1000. Over it the topic rests until they are dealt with. */
     inboxMax?: number;

@@ -1,7 +1,7 @@
 // How a client is set up: every bound with its default.
 import { address } from './address.js';
 import { invalid } from './error.js';
-import { onlyFields } from './names.js';
+import { onlyFields } from './ask.js';
 const DEFAULTS = {
     connectTimeoutMs: 10_000,
     pingEveryMs: 15_000,

@@ -1,8 +1,8 @@
-// Publishes, from the call to the commit: bounded, in order within a topic, said again with the same key after a refusal
-// for now and after the loss of a line.
+// Publishes, from the call to the commit: bounded, in order within a topic, said again with the same key after a
+// refusal for now and after the loss of a line.
 import { AntiphonError } from './error.js';
 import { frameBytes } from './frame.js';
-import { draftFrame, freshKey } from './names.js';
+import { draftFrame, freshKey } from './ask.js';
 import { Timer } from './timer.js';
 export class Outbox {
     #settings;

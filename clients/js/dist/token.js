@@ -14,10 +14,10 @@ export async function fetchToken({ token, connectTimeoutMs }) {
         return token;
     const late = new Timer();
     try {
-        const fetched = await Promise.race([
-            token(),
-            new Promise((_, reject) => late.set(connectTimeoutMs, () => reject(new Error('it did not answer in time')))),
-        ]);
+        const tooLate = new Promise((_, reject) => {
+            late.set(connectTimeoutMs, () => reject(new Error('it did not answer in time')));
+        });
+        const fetched = await Promise.race([token(), tooLate]);
         if (typeof fetched !== 'string' || fetched === '')
             throw new Error(`it gave ${String(fetched)}, not a text`);
         return fetched;

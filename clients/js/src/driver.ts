@@ -229,5 +229,7 @@ export class Driver implements LineHolder {
 const terminated = (reason: TerminateReason): AntiphonError =>
   new AntiphonError(reason, `the server ended this identity: ${reason}`);
 
-const unusable = (cause: unknown): AntiphonError =>
-  new AntiphonError('INVALID', `no connection can be made: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+function unusable(cause: unknown): AntiphonError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new AntiphonError('INVALID', `no connection can be made: ${why}`, { cause });
+}

@@ -1,8 +1,8 @@
 // Which topics are heard: asked for on each new line from where their streams are, and handed what is said of them.
 //
-// With two lines side by side, a topic is heard from the old one until the new one has answered for it, and from then on
-// from the new one alone: each says everything after the position that it was shown, so the offsets leave out what both
-// have said. A signal has no offset: from when the new line is asked, the old one's are left out.
+// With two lines side by side, a topic is heard from the old one until the new one has answered for it, and from then
+// on from the new one alone: each says everything after the position that it was shown, so the offsets leave out what
+// both have said. A signal has no offset: from when the new line is asked, the old one's are left out.
 
 import { AntiphonError } from './error.js';
 import type { Message, Position, Reset, Signal, Start } from './event.js';
@@ -125,7 +125,8 @@ export class Interest implements StreamOwner {
         return true;
       case 'SIGNAL': {
         const stream = this.#heard(line, said.topic);
-        if (stream?.asked === line) stream.beside('signal', pick(said, 'text', 'body', 'topic', 'userId', 'projectId') as Signal);
+        const signal = pick(said, 'text', 'body', 'topic', 'userId', 'projectId') as Signal;
+        if (stream?.asked === line) stream.beside('signal', signal);
         return true;
       }
       case 'UNSUBSCRIBED': {

@@ -1,5 +1,5 @@
-// One WebSocket while it holds: the token is shown, the greeting awaited, and its silence noticed. A page never sees the
-// server's pings, so a line asks for life signs of its own. Nothing is heard of a line after its end.
+// One WebSocket while it holds: the token is shown, the greeting awaited, and its silence noticed. A page never sees
+// the server's pings, so a line asks for life signs of its own. Nothing is heard of a line after its end.
 
 import { terminateReason, type TerminateReason } from './error.js';
 import { GREETING, parse, type ClientFrame, type ServerFrame } from './frame.js';
@@ -47,7 +47,9 @@ export class Line {
     this.#alive.set(connectMs, () => this.#end({ code: null }));
     socket.onopen = () => this.say({ type: 'PING', ref: GREETING, ...(token !== undefined && { token }) });
     socket.onmessage = ({ data }) => typeof data === 'string' && this.#hear(data);
-    socket.onclose = ({ code }) => this.#end(code === TERMINATED ? { code, terminated: 'TERMINATED' } : { code: code ?? null });
+    socket.onclose = ({ code }) => {
+      this.#end(code === TERMINATED ? { code, terminated: 'TERMINATED' } : { code: code ?? null });
+    };
     // The close that follows it says all.
     socket.onerror = () => {};
   }

@@ -1,12 +1,12 @@
-// Publishes, from the call to the commit: bounded, in order within a topic, said again with the same key after a refusal
-// for now and after the loss of a line.
+// Publishes, from the call to the commit: bounded, in order within a topic, said again with the same key after a
+// refusal for now and after the loss of a line.
 
 import { AntiphonError } from './error.js';
 import type { Accepted, Draft } from './event.js';
 import { frameBytes, type ClientFrame, type ServerFrame } from './frame.js';
 import type { Ledger, Outcome } from './ledger.js';
 import type { Line } from './line.js';
-import { draftFrame, freshKey } from './names.js';
+import { draftFrame, freshKey } from './ask.js';
 import type { Settings } from './options.js';
 import { Timer } from './timer.js';
 

@@ -17,10 +17,10 @@ export async function fetchToken({ token, connectTimeoutMs }: Settings): Promise
   if (typeof token !== 'function') return token;
   const late = new Timer();
   try {
-    const fetched = await Promise.race([
-      token(),
-      new Promise<never>((_, reject) => late.set(connectTimeoutMs, () => reject(new Error('it did not answer in time')))),
-    ]);
+    const tooLate = new Promise<never>((_, reject) => {
+      late.set(connectTimeoutMs, () => reject(new Error('it did not answer in time')));
+    });
+    const fetched = await Promise.race([token(), tooLate]);
     if (typeof fetched !== 'string' || fetched === '') throw new Error(`it gave ${String(fetched)}, not a text`);
     return fetched;
   } catch (cause) {

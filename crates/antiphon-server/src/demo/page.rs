@@ -32,6 +32,7 @@ macro_rules! modules {
 /// The JavaScript client that the page speaks with.
 const CLIENT: &[(&str, &str)] = modules! {
     "address.js"
+    "ask.js"
     "backoff.js"
     "client.js"
     "driver.js"
@@ -41,7 +42,6 @@ const CLIENT: &[(&str, &str)] = modules! {
     "interest.js"
     "ledger.js"
     "line.js"
-    "names.js"
     "options.js"
     "outbox.js"
     "question.js"

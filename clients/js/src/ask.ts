@@ -1,4 +1,4 @@
-// What is said to this client is looked at before it leaves: the server would only refuse it later.
+// What this client asks: the frames of drafts and questions. What the server would only refuse later is refused here.
 
 import { AntiphonError, invalid } from './error.js';
 import type { Draft, HistoryPage } from './event.js';
@@ -12,8 +12,14 @@ const SIGNAL_BYTES_MAX = 4 * 1024;
 const PRINTABLE = /^[\x21-\x7e]+$/;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
+const isId = (id: unknown): boolean => typeof id === 'string' && PRINTABLE.test(id) && id.length <= ID_MAX;
+const isKey = (key: unknown): boolean =>
+  typeof key === 'string' && key !== '' && bytes(key) <= KEY_BYTES_MAX && !CONTROL.test(key);
+const given = (fields: object): object =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
-const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value));
+const shown = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value);
 
 /** Checks a topic's name. */
 export function topicName(topic: unknown): string {
@@ -44,10 +50,10 @@ export function draftFrame(type: 'MESSAGE' | 'SIGNAL', draft: Draft, key?: strin
   if ((text === undefined) === (body === undefined)) throw invalid('draft: it has either text or body');
   if (text !== undefined && typeof text !== 'string') throw invalid('draft: text is not a string');
   if (topic !== undefined) topicName(topic);
-  if (projectId !== undefined && !(typeof projectId === 'string' && PRINTABLE.test(projectId) && projectId.length <= ID_MAX)) {
+  if (projectId !== undefined && !isId(projectId)) {
     throw invalid(`projectId: ${shown(projectId)} is not 1 to ${ID_MAX} printable ASCII characters without space`);
   }
-  if (key !== undefined && (typeof key !== 'string' || key === '' || bytes(key) > KEY_BYTES_MAX || CONTROL.test(key))) {
+  if (key !== undefined && !isKey(key)) {
     throw invalid(`key: ${shown(key)} is not 1 to ${KEY_BYTES_MAX} bytes without control characters`);
   }
   const content = json(text ?? body);
@@ -56,8 +62,7 @@ export function draftFrame(type: 'MESSAGE' | 'SIGNAL', draft: Draft, key?: strin
   }
   // What was serialised once is what is said, however the application changes its object afterwards.
   const said = text === undefined ? { body: JSON.parse(content) as unknown } : { text };
-  const frame = { type, ...(topic !== undefined && { topic }), ...said, ...(projectId !== undefined && { projectId }), ...(key !== undefined && { key }) };
-  return fits(frame);
+  return fits({ type, ...said, ...given({ topic, projectId, key }) });
 }
 
 function json(content: unknown): string {
@@ -79,8 +84,10 @@ export function historyFrame(page: HistoryPage): ClientFrame {
   optionalText('before', before);
   optionalText('after', after);
   if (before !== undefined && after !== undefined) throw invalid('history: it has before or after, not both');
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) throw invalid(`limit: ${shown(limit)} is not 1 or more`);
-  return fits({ type: 'HISTORY', ...JSON.parse(JSON.stringify({ topic, before, after, limit })) });
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
+    throw invalid(`limit: ${shown(limit)} is not 1 or more`);
+  }
+  return fits({ type: 'HISTORY', ...given({ topic, before, after, limit }) });
 }
 
 function fits(frame: ClientFrame): ClientFrame {

@@ -1,4 +1,4 @@
-// What is said to this client is looked at before it leaves: the server would only refuse it later.
+// What this client asks: the frames of drafts and questions. What the server would only refuse later is refused here.
 import { AntiphonError, invalid } from './error.js';
 import { FRAME_BYTES_MAX, frameBytes } from './frame.js';
 export const TOPICS_MAX = 1000;
@@ -8,8 +8,11 @@ const KEY_BYTES_MAX = 255;
 const SIGNAL_BYTES_MAX = 4 * 1024;
 const PRINTABLE = /^[\x21-\x7e]+$/;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const isId = (id) => typeof id === 'string' && PRINTABLE.test(id) && id.length <= ID_MAX;
+const isKey = (key) => typeof key === 'string' && key !== '' && bytes(key) <= KEY_BYTES_MAX && !CONTROL.test(key);
+const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 const bytes = (text) => new TextEncoder().encode(text).length;
-const shown = (value) => (typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value));
+const shown = (value) => typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value);
 /** Checks a topic's name. */
 export function topicName(topic) {
     if (typeof topic !== 'string' || !PRINTABLE.test(topic) || topic.length > TOPIC_MAX) {
@@ -42,10 +45,10 @@ export function draftFrame(type, draft, key) {
         throw invalid('draft: text is not a string');
     if (topic !== undefined)
         topicName(topic);
-    if (projectId !== undefined && !(typeof projectId === 'string' && PRINTABLE.test(projectId) && projectId.length <= ID_MAX)) {
+    if (projectId !== undefined && !isId(projectId)) {
         throw invalid(`projectId: ${shown(projectId)} is not 1 to ${ID_MAX} printable ASCII characters without space`);
     }
-    if (key !== undefined && (typeof key !== 'string' || key === '' || bytes(key) > KEY_BYTES_MAX || CONTROL.test(key))) {
+    if (key !== undefined && !isKey(key)) {
         throw invalid(`key: ${shown(key)} is not 1 to ${KEY_BYTES_MAX} bytes without control characters`);
     }
     const content = json(text ?? body);
@@ -54,8 +57,7 @@ export function draftFrame(type, draft, key) {
     }
     // What was serialised once is what is said, however the application changes its object afterwards.
     const said = text === undefined ? { body: JSON.parse(content) } : { text };
-    const frame = { type, ...(topic !== undefined && { topic }), ...said, ...(projectId !== undefined && { projectId }), ...(key !== undefined && { key }) };
-    return fits(frame);
+    return fits({ type, ...said, ...given({ topic, projectId, key }) });
 }
 function json(content) {
     let text;
@@ -79,9 +81,10 @@ export function historyFrame(page) {
     optionalText('after', after);
     if (before !== undefined && after !== undefined)
         throw invalid('history: it has before or after, not both');
-    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1))
+    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
         throw invalid(`limit: ${shown(limit)} is not 1 or more`);
-    return fits({ type: 'HISTORY', ...JSON.parse(JSON.stringify({ topic, before, after, limit })) });
+    }
+    return fits({ type: 'HISTORY', ...given({ topic, before, after, limit }) });
 }
 function fits(frame) {
     const size = frameBytes(frame);
