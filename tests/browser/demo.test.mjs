@@ -61,7 +61,7 @@ const texts = async (user) => (await shown(user)).map((line) => line.slice(line.
 
 const gets = (user, text) => pane(user).locator('.entry[data-offset]', { hasText: text }).waitFor();
 
-const isAt = (user, node) => page.locator(`.pane[data-user="${user}"][data-state="open"][data-node="${node}"]`).waitFor();
+const isAt = (user, node) => page.locator(`.pane[data-user="${user}"][data-state="online"][data-node="${node}"]`).waitFor();
 
 const card = (node) => page.locator(`.node[data-node="${node}"]`);
 

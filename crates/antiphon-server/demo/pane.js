@@ -1,6 +1,6 @@
 // A pane of the demo page: one user with a client of its own, what it hears, says and wants to hear.
 
-import { Antiphon } from './antiphon.js';
+import { Client } from './antiphon/index.js';
 import { $, copy, demo, make, nodeAt, notice, socketOf } from './page.js';
 
 const nameOf = (list, id) => list.find((item) => item.id === id)?.name ?? id;
@@ -11,30 +11,32 @@ export class Pane {
     this.topic = demo.tenant;
     this.pending = new Map();
     this.back = null;
+    /** The last offset that was heard, and the node that it was heard from. */
+    this.offset = 0;
+    this.url = null;
     this.atEnd = true;
     this.element = copy('pane-template');
     this.element.dataset.user = user.id;
     this.log = $('.log', this.element);
     this.#dress();
-    this.client = new Antiphon({ urls: () => demo.nodes.map(socketOf), token: user.token, capMs: 2000 });
-    this.client.addEventListener('state', ({ detail }) => this.#state(detail));
-    this.client.addEventListener('message', ({ detail }) => this.#message(detail));
-    this.client.addEventListener('position', () => this.#offset());
-    this.client.addEventListener('resumed', () => this.#resumed());
-    this.client.addEventListener('reset', ({ detail }) => this.#mark('reset', `history restarted (${detail.reason})`));
-    this.client.addEventListener('terminated', ({ detail }) => this.#mark('end', `signed out (${detail.reason})`));
+    const urls = demo.nodes.toSorted((a, b) => (b.id === user.node) - (a.id === user.node)).map(socketOf);
+    this.client = new Client({ url: urls, token: user.token, backoff: { capMs: 2000 } });
+    this.client.state.subscribe((state) => this.#state(state));
   }
 
   /** Connects to the user's own node, and shows what was said before. */
   async open() {
-    const home = demo.nodes.find((node) => node.id === this.user.node);
-    this.client.connect(home.up ? socketOf(home) : undefined);
+    this.client.connect();
     await Promise.all([this.#subscribe(), this.#readSettings()]);
   }
 
   async #subscribe() {
-    const begun = await this.client.subscribe(this.topic);
-    this.topic = begun.topic;
+    const { tenant } = await this.client.subscribe(null, {
+      message: (message) => this.#message(message),
+      position: ({ offset }) => this.#moved(offset),
+      reset: ({ reason }) => this.#mark('reset', `history restarted (${reason})`),
+    });
+    this.topic = tenant;
     const { entries } = await this.client.history({ topic: this.topic, limit: 50 });
     entries.forEach((entry) => this.#show(entry));
     this.#offset();
@@ -85,14 +87,14 @@ export class Pane {
   }
 
   #other() {
-    return demo.nodes.find((node) => node.up && socketOf(node) !== this.client.url);
+    return demo.nodes.find((node) => node.up && socketOf(node) !== this.url);
   }
 
   /** Offers to move to another node if one is up. */
   nodesChanged() {
     const other = this.#other();
     const button = $('.move', this.element);
-    button.hidden = this.client.state !== 'open' || !other;
+    button.hidden = this.client.state.value.name !== 'online' || !other;
     if (other) button.setAttribute('aria-label', `Move ${this.user.name} to ${other.name}`);
   }
 
@@ -128,7 +130,7 @@ export class Pane {
 
   /** Asks the node of this pane first, then the others. */
   async #settings(project, { method, body }) {
-    const here = nodeAt(this.client.url);
+    const here = nodeAt(this.url);
     const nodes = demo.nodes.toSorted((a, b) => (b === here) - (a === here) || b.up - a.up);
     const member = `members/${encodeURIComponent(this.user.id)}/settings`;
     const path = `/api/v1/tenants/${demo.tenant}/projects/${encodeURIComponent(project.id)}/${member}`;
@@ -176,8 +178,8 @@ export class Pane {
     const missed = this.back !== null && !this.pending.has(frame.key);
     this.#show(frame, missed);
     if (missed) this.back.count += 1;
+    this.#moved(frame.offset);
     if (this.back) this.#caughtUp();
-    this.#offset();
   }
 
   #show(frame, missed = false) {
@@ -218,32 +220,43 @@ export class Pane {
     return element;
   }
 
+  #moved(offset) {
+    this.offset = offset;
+    this.#offset();
+  }
+
   #offset() {
-    const offset = this.client.offset(this.topic);
     const shown = [...this.log.querySelectorAll('[data-offset]')].at(-1)?.dataset.offset ?? 0;
-    this.element.dataset.offset = Math.max(offset, shown);
+    this.element.dataset.offset = Math.max(this.offset, shown);
     $('.offset strong', this.element).textContent = this.element.dataset.offset;
   }
 
   // ---- leaving and coming back
 
-  #state({ state, url, delayMs }) {
+  #state({ name, url, error }) {
     const before = this.element.dataset.state;
-    this.element.dataset.state = state;
+    const left = nodeAt(this.url);
     const node = nodeAt(url);
-    if (state === 'open') this.element.dataset.node = node?.id;
-    if (before === 'open' && state !== 'open') {
+    this.element.dataset.state = name;
+    if (before === 'online' && name !== 'online') {
       this.back = null;
-      this.#mark('lost', `${delayMs === 0 ? 'left' : 'lost'} ${nodeAt(this.client.url)?.name}`);
+      this.#mark('lost', `lost ${left?.name}`);
     }
-    const words = { open: `on ${node?.name}`, connecting: `trying ${node?.name}`, waiting: 'coming back', ended: 'signed out' };
-    $('.link span', this.element).textContent = words[state];
+    if (name === 'closed') this.#mark('end', `signed out (${error.code})`);
+    if (name === 'online') {
+      this.url = url;
+      this.element.dataset.node = node?.id;
+      if (before === 'online') this.#mark('back', `moved to ${node?.name}, without a gap`);
+      else if (left) this.#resumed();
+    }
+    const words = { online: `on ${node?.name}`, connecting: `trying ${node?.name}`, waiting: 'coming back', closed: 'signed out' };
+    $('.link span', this.element).textContent = words[name];
     this.nodesChanged();
   }
 
   /** The stream goes on: whatever comes up to the newest entry of now was missed. */
   async #resumed() {
-    const name = nodeAt(this.client.url)?.name;
+    const name = nodeAt(this.url)?.name;
     const back = { count: 0, head: null, line: this.#mark('back', `on ${name}, catching up`) };
     this.back = back;
     try {
@@ -257,7 +270,7 @@ export class Pane {
 
   #caughtUp() {
     const { count, head, line } = this.back;
-    if (head === null || this.client.offset(this.topic) < head && Number(this.element.dataset.offset) < head) return;
+    if (head === null || this.offset < head && Number(this.element.dataset.offset) < head) return;
     this.back = null;
     line.textContent = `caught up: ${count} missed ${count === 1 ? 'entry' : 'entries'}`;
     line.dataset.missedCount = count;

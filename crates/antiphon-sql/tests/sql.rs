@@ -138,9 +138,8 @@ async fn what_can_not_be_published_is_an_sql_error_in_words_and_leaves_nothing()
         ("'acme', 'user:' || repeat('u', 129), 'x'", "the id behind"),
         ("'acme', 'news'", "one of text and body"),
         ("'acme', 'news', 'x', '{}'", "one of text and body"),
-        ("'acme', 'news', repeat('x', 65535)", "at most 65536"),
-        ("'acme', 'news', repeat('ä', 32768)", "at most 65536"),
-        ("'acme', 'news', repeat(E'\\x01', 11000)", "at most 65536"),
+        ("'acme', 'news', repeat('x', 65537)", "at most 65536"),
+        ("'acme', 'news', repeat('ä', 32769)", "at most 65536"),
         ("'acme', 'news', null, to_json(repeat('x', 65535))", "at most 65536"),
         ("'acme', 'news', null, (repeat('[', 33) || repeat(']', 33))::json", "at most 32 deep"),
         ("'acme', 'news', null, (repeat('{\"\\\"\":[', 17) || repeat(']}', 17))::json", "at most 32 deep"),
@@ -162,7 +161,7 @@ async fn what_can_not_be_published_is_an_sql_error_in_words_and_leaves_nothing()
             error.as_database_error().unwrap_or_else(|| panic!("{arguments}: {error}")).message().to_owned();
         assert!(said.starts_with("antiphon: ") && said.contains(words), "{arguments}: {said}");
     }
-    publish(&mut app, &"x".repeat(65534)).await.unwrap();
+    publish(&mut app, &"x".repeat(65536)).await.unwrap();
     for arguments in [
         "body => (repeat('[', 32) || repeat(']', 32))::json",
         "body => ('[' || repeat('{\"[\":[]},', 40) || '\"' || repeat('[', 40) || '\\\"' || repeat('{', 40) || '\"]')::json",

@@ -13,15 +13,44 @@ use axum::{
 
 use super::stage::Stage;
 
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html; charset=utf-8", include_str!("../../demo/index.html")),
     ("/demo.css", "text/css; charset=utf-8", include_str!("../../demo/demo.css")),
     ("/demo.js", "text/javascript; charset=utf-8", include_str!("../../demo/demo.js")),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("../../demo/page.js")),
     ("/pane.js", "text/javascript; charset=utf-8", include_str!("../../demo/pane.js")),
-    ("/antiphon.js", "text/javascript; charset=utf-8", include_str!("../../demo/antiphon.js")),
     ("/icon.svg", "image/svg+xml", include_str!("../../demo/icon.svg")),
 ];
+
+/// Modules of the npm package, as `npm run build` has left them in clients/js/dist.
+macro_rules! modules {
+    ($($name:literal)*) => {
+        &[$((concat!("/antiphon/", $name), include_str!(concat!("../../../../clients/js/dist/", $name)))),*]
+    };
+}
+
+/// The JavaScript client that the page speaks with.
+const CLIENT: &[(&str, &str)] = modules! {
+    "address.js"
+    "ask.js"
+    "backoff.js"
+    "client.js"
+    "driver.js"
+    "error.js"
+    "frame.js"
+    "index.js"
+    "interest.js"
+    "ledger.js"
+    "line.js"
+    "options.js"
+    "outbox.js"
+    "question.js"
+    "state.js"
+    "stream.js"
+    "subscription.js"
+    "timer.js"
+    "token.js"
+};
 
 /// The page's routes.
 pub fn router(stage: &Arc<Stage>, page: SocketAddr) -> Router {
@@ -31,7 +60,8 @@ pub fn router(stage: &Arc<Stage>, page: SocketAddr) -> Router {
         .route("/demo/nodes/{id}/kill", post(kill))
         .route("/demo/nodes/{id}/start", post(start))
         .with_state(stage.clone());
-    for (path, kind, text) in FILES {
+    let modules = CLIENT.iter().map(|(path, text)| (*path, "text/javascript; charset=utf-8", *text));
+    for (path, kind, text) in FILES.into_iter().chain(modules) {
         router = router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }));
     }
     router.layer(middleware::from_fn(move |request: Request, next: Next| {

@@ -119,8 +119,8 @@ begin
         kept_kind := 'body';
         json_text := publish.body::text;
     end if;
-    if octet_length(json_text) > 65536 then
-        perform antiphon.refuse(kept_kind || ' may have at most 65536 bytes as JSON');
+    if coalesce(octet_length(publish.text), octet_length(json_text)) > 65536 then
+        perform antiphon.refuse(kept_kind || ' may have at most 65536 bytes');
     elsif kept_kind = 'body' and antiphon.is_too_deep(json_text) then
         perform antiphon.refuse('body may be nested at most 32 deep');
     end if;

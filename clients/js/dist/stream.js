@@ -1,0 +1,177 @@
+// One topic as this client hears it: what has come, what waits for the application, what it has dealt with.
+//
+// `offset` and `position` are of what has come: what is not greater was seen before, and a new line goes on from there.
+// `handled` is of what the application's handler has returned from: that is what is kept.
+import { Timer } from './timer.js';
+export class Stream {
+    topic;
+    handlers;
+    position = null;
+    handled = null;
+    offset = 0;
+    /** The line that this topic is heard from; what others say of it is left out. */
+    owner = null;
+    /** The line that was last asked for it. */
+    asked = null;
+    /** It may not be asked for: its kept position is still read, the server wants time, or the inbox is full. */
+    waits = true;
+    rests = false;
+    again = new Timer();
+    over = false;
+    #settings;
+    #owner;
+    #inbox = [];
+    #closed = false;
+    #running = false;
+    #keeper;
+    constructor(topic, handlers, settings, owner) {
+        this.topic = topic;
+        this.handlers = handlers;
+        this.#settings = settings;
+        this.#owner = owner;
+        this.#keeper = settings.positions ? new Keeper(topic, settings.positions, settings.onError) : null;
+    }
+    /** It goes on from here: what was kept, or what the application says. */
+    from(position) {
+        this.position = position;
+        this.handled = position;
+    }
+    /** A line has begun to say it. */
+    begin(line, position) {
+        this.owner = line;
+        if (this.position !== null)
+            return;
+        this.position = position;
+        this.#deal(position);
+    }
+    /** An entry came; false: there is no room for it. */
+    message(message) {
+        if (message.offset <= this.offset)
+            return true;
+        if (this.#isFull())
+            return false;
+        this.offset = message.offset;
+        this.position = message.position;
+        this.#push({ kind: 'message', value: message, position: message.position });
+        return true;
+    }
+    /** The stream moved without an entry. */
+    moved(moved) {
+        if (moved.offset < this.offset || this.#isFull())
+            return;
+        this.offset = moved.offset;
+        this.position = moved.position;
+        if (this.#inbox.at(-1)?.kind === 'position')
+            this.#inbox.pop();
+        this.#push({ kind: 'position', value: moved, position: moved.position });
+    }
+    /** The stream goes on elsewhere: offsets of before say nothing any more. */
+    reset(reset) {
+        this.offset = 0;
+        this.position = reset.position;
+        this.#push({ kind: 'reset', value: reset, position: reset.position });
+    }
+    /** Something without a place in the stream: left out where there is no room. */
+    beside(kind, value) {
+        if (!this.#isFull())
+            this.#push({ kind, value, position: null });
+    }
+    /** Nothing more comes; what has come is still dealt with. */
+    end(reason) {
+        if (reason !== undefined && !this.over) {
+            this.#push({ kind: 'unsubscribed', value: { topic: this.topic, reason }, position: null });
+        }
+        this.over = true;
+        this.again.clear();
+    }
+    /** The application wants nothing more of it. */
+    close() {
+        this.#closed = true;
+        this.#inbox = [];
+        this.end();
+    }
+    #isFull() {
+        return this.#inbox.length >= this.#settings.inboxMax;
+    }
+    #push(event) {
+        if (this.#closed)
+            return;
+        this.#inbox.push(event);
+        if (!this.#running)
+            void this.#run();
+    }
+    async #run() {
+        this.#running = true;
+        for (let event = this.#inbox.shift(); event; event = this.#inbox.shift()) {
+            try {
+                const handler = this.handlers[event.kind];
+                const returned = handler?.(event.value);
+                if (typeof returned?.then === 'function')
+                    await returned;
+            }
+            catch (error) {
+                return this.#fail(error);
+            }
+            this.#deal(event.position);
+            if (this.rests && this.#inbox.length <= this.#settings.inboxMax / 2) {
+                this.rests = false;
+                this.#owner.hasRoom(this);
+            }
+        }
+        this.#running = false;
+    }
+    #deal(position) {
+        if (position === null)
+            return;
+        this.handled = position;
+        this.#keeper?.keep(position);
+    }
+    #fail(error) {
+        const told = this.#closed;
+        this.close();
+        this.#owner.failed(this);
+        const { failed } = this.handlers;
+        if (told || !failed)
+            return this.#settings.onError(error);
+        try {
+            failed({ topic: this.topic, error, position: this.handled });
+        }
+        catch (another) {
+            this.#settings.onError(another);
+        }
+    }
+}
+/** Hands positions to the application's store, one at a time; of those that come meanwhile the last one. */
+class Keeper {
+    #topic;
+    #store;
+    #onError;
+    #next = null;
+    #running = false;
+    constructor(topic, store, onError) {
+        this.#topic = topic;
+        this.#store = store;
+        this.#onError = onError;
+    }
+    keep(position) {
+        this.#next = position;
+        if (!this.#running)
+            void this.#run();
+    }
+    async #run() {
+        this.#running = true;
+        while (this.#next !== null) {
+            const position = this.#next;
+            this.#next = null;
+            try {
+                const kept = this.#store.set(this.#topic, position);
+                if (typeof kept?.then === 'function')
+                    await kept;
+            }
+            catch (error) {
+                this.#onError(error);
+            }
+        }
+        this.#running = false;
+    }
+}

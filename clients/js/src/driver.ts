@@ -1,0 +1,235 @@
+// Which line holds: connects, comes back, and on the server's wish goes over to a new line before the old one is left.
+
+import { AntiphonError, invalid, type TerminateReason } from './error.js';
+import type { ServerFrame } from './frame.js';
+import { Attempts } from './backoff.js';
+import { Line, type End, type LineHolder } from './line.js';
+import type { Settings } from './options.js';
+import { Observable, type State } from './state.js';
+import { Timer } from './timer.js';
+import { fetchToken } from './token.js';
+
+/** Who says and hears on the lines. */
+export interface Speaker {
+  /** This line is the one to speak on from now on. */
+  online(line: Line): void;
+  heard(line: Line, said: ServerFrame, text: string): void;
+  /** A line has ended. */
+  lost(line: Line): void;
+  /** Whether something is still expected from a line that is to be left. */
+  owes(line: Line): boolean;
+  /** The client has ended. */
+  ended(error: AntiphonError): void;
+}
+
+export class Driver implements LineHolder {
+  readonly state: Observable<State>;
+  /** The line to speak on. */
+  current: Line | null = null;
+  #settings: Settings;
+  #speaker: Speaker;
+  #attempts: Attempts;
+  #turn = 0;
+  /** Its successor, until it has greeted; `#dial` counts attempts, so that one which was given up ends itself. */
+  #next: Line | null = null;
+  #dial = 0;
+  #dials = false;
+  /** Its predecessor, while something is expected from it. */
+  #leaving: Line | null = null;
+  #leaveAt: number | null = null;
+  #leave = new Timer();
+  #handover = new Timer();
+  #retry = new Timer();
+  /** Whether the time of the next try is the client's own choice. */
+  #ownTime = true;
+  #refusedToken: string | undefined;
+  #renewed = false;
+
+  constructor(settings: Settings, speaker: Speaker) {
+    this.#settings = settings;
+    this.#speaker = speaker;
+    this.#attempts = new Attempts(settings.backoff, settings.random);
+    this.state = new Observable<State>({ name: 'idle' }, settings.onError);
+  }
+
+  start(): void {
+    void this.#connect();
+  }
+
+  /** Goes over to another node. */
+  moveTo(url: string): void {
+    if (this.state.value.name === 'closed') return;
+    const turn = this.#settings.urls().indexOf(url);
+    if (turn < 0) throw invalid(`url: ${url} is none of this client's`);
+    this.#turn = turn;
+    this.#giveUp();
+    void this.#connect();
+  }
+
+  /** There is a reason to think that the network is back. */
+  hasten(): void {
+    const { value } = this.state;
+    if (this.current) return this.current.probe();
+    if (value.name !== 'waiting' || !this.#ownTime) return;
+    const delay = this.#attempts.soon();
+    if (Date.now() + delay < value.retryAt) this.#wait(delay, value.code, value.error);
+  }
+
+  end(error: AntiphonError): void {
+    if (this.state.value.name === 'closed') return;
+    this.#giveUp();
+    for (const timer of [this.#leave, this.#handover, this.#retry]) timer.clear();
+    const lines = [this.current, this.#leaving].filter((line) => line !== null);
+    this.current = null;
+    this.#leaving = null;
+    this.state.become({ name: 'closed', error });
+    this.#speaker.ended(error);
+    for (const line of lines) {
+      line.close();
+      this.#speaker.lost(line);
+    }
+  }
+
+  // ---- a new line
+
+  async #connect(): Promise<void> {
+    this.#retry.clear();
+    if (this.#dials) return;
+    this.#dials = true;
+    const mine = ++this.#dial;
+    try {
+      const urls = this.#settings.urls();
+      const url = urls[this.#turn % urls.length]!;
+      this.#turn = (this.#turn + 1) % urls.length;
+      if (!this.current) this.state.become({ name: 'connecting', url });
+      const begun = Date.now();
+      const token = await fetchToken(this.#settings);
+      if (mine !== this.#dial) return;
+      if (token !== undefined && token === this.#refusedToken) return this.end(terminated('TOKEN_EXPIRED'));
+      const left = Math.max(1, this.#settings.connectTimeoutMs - (Date.now() - begun));
+      this.#next = new Line(url, token, left, this.#settings, this);
+    } catch (error) {
+      this.#settings.onError(error);
+      if (mine !== this.#dial) return;
+      this.#dials = false;
+      this.#comeBack(null, undefined, error instanceof AntiphonError ? error : unusable(error));
+    }
+  }
+
+  /** Gives the attempt that is under way up. */
+  #giveUp(): void {
+    this.#dial += 1;
+    this.#dials = false;
+    this.#next?.close();
+    this.#next = null;
+  }
+
+  greeted(line: Line): void {
+    if (line !== this.#next) return line.close();
+    const before = this.current;
+    this.#next = null;
+    this.#dials = false;
+    this.#renewed = false;
+    this.#refusedToken = undefined;
+    this.#leaveAt = null;
+    this.#leave.clear();
+    this.#retry.clear();
+    if (this.#leaving) this.#left();
+    if (before) {
+      this.#held(before);
+      this.#leaving = before;
+      this.#handover.set(this.#settings.handoverTimeoutMs, () => this.#left());
+    }
+    this.current = line;
+    this.#speaker.online(line);
+    this.#leaveIfDone();
+    if (this.current === line) this.state.become({ name: 'online', url: line.url });
+  }
+
+  // ---- while it holds
+
+  heard(line: Line, said: ServerFrame, text: string): void {
+    if (said.type === 'RECONNECT') {
+      if (line === this.current) this.#leaveAfter(Number(said.afterMs) || 0);
+      return;
+    }
+    this.#speaker.heard(line, said, text);
+    this.#leaveIfDone();
+  }
+
+  #leaveAfter(ms: number): void {
+    this.#leaveAt = Date.now() + ms;
+    this.#leave.set(ms, () => {
+      this.#leaveAt = null;
+      void this.#connect();
+    });
+  }
+
+  #leaveIfDone(): void {
+    if (this.#leaving && !this.#speaker.owes(this.#leaving)) this.#left();
+  }
+
+  #left(): void {
+    const line = this.#leaving;
+    this.#leaving = null;
+    this.#handover.clear();
+    if (!line) return;
+    line.close();
+    this.#speaker.lost(line);
+  }
+
+  // ---- its end
+
+  ended(line: Line, end: End): void {
+    if (line === this.#leaving) return this.#left();
+    if (line === this.#next) {
+      this.#giveUp();
+    } else if (line === this.current) {
+      this.current = null;
+      this.#held(line);
+      this.#speaker.lost(line);
+    } else {
+      return;
+    }
+    if (end.terminated && !this.#mayRenew(line, end.terminated)) return this.end(terminated(end.terminated));
+    if (this.#dials) {
+      const url = this.#next?.url ?? line.url;
+      return this.state.become({ name: 'connecting', url });
+    }
+    this.#comeBack(end.code, end.retryAfterMs, null);
+  }
+
+  #held(line: Line): void {
+    if (line.since !== null) this.#attempts.heldFor(Date.now() - line.since);
+  }
+
+  /** Whether a fresh token may help: once, until a line has greeted. */
+  #mayRenew(line: Line, reason: TerminateReason): boolean {
+    const ended = reason === 'TOKEN_EXPIRED' || reason === 'INVALID_TOKEN';
+    if (!ended || typeof this.#settings.token !== 'function' || this.#renewed) return false;
+    this.#renewed = true;
+    this.#refusedToken = line.token;
+    return true;
+  }
+
+  #comeBack(code: number | null, retryAfterMs: number | undefined, error: AntiphonError | null): void {
+    const asked = retryAfterMs ?? (this.#leaveAt === null ? undefined : Math.max(0, this.#leaveAt - Date.now()));
+    this.#leaveAt = null;
+    this.#leave.clear();
+    this.#ownTime = asked === undefined;
+    this.#wait(asked ?? this.#attempts.next(), code, error);
+  }
+
+  #wait(delayMs: number, code: number | null, error: AntiphonError | null): void {
+    this.#retry.set(delayMs, () => void this.#connect());
+    if (!this.current) this.state.become({ name: 'waiting', retryAt: Date.now() + delayMs, code, error });
+  }
+}
+
+const terminated = (reason: TerminateReason): AntiphonError =>
+  new AntiphonError(reason, `the server ended this identity: ${reason}`);
+
+function unusable(cause: unknown): AntiphonError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new AntiphonError('INVALID', `no connection can be made: ${why}`, { cause });
+}

@@ -1,0 +1,54 @@
+// What can go wrong, by what the caller can do about it.
+
+/** Codes of the server's ERROR frames: one with `retryAfterMs` is worth the same again, one without is not. */
+export type RefusalCode = 'INVALID' | 'FORBIDDEN' | 'CONFLICT' | 'TOO_LARGE' | 'RATE_LIMITED' | 'UNAVAILABLE';
+
+/** Why the server ended an identity; the client will not come back by itself. */
+export type TerminateReason = 'NO_TOKEN_PROVIDED' | 'INVALID_TOKEN' | 'TOKEN_EXPIRED' | 'TOKEN_REVOKED' | 'TERMINATED';
+
+/**
+ * The client's own codes.
+ * `TIMEOUT`: no answer in time; whether it was done is not known, a publish with the same key is safe.
+ * `DISCONNECTED`: there is no connection right now, and this can't wait for one.
+ * `QUEUE_FULL`: as much waits already as may.
+ * `ALREADY_SUBSCRIBED`: this client has the topic already.
+ * `TOKEN`: the token callback failed.
+ * `CLOSED`: the client, or this subscription, was closed.
+ */
+export type ClientCode = 'TIMEOUT' | 'DISCONNECTED' | 'QUEUE_FULL' | 'ALREADY_SUBSCRIBED' | 'TOKEN' | 'CLOSED';
+
+export type ErrorCode = RefusalCode | TerminateReason | ClientCode;
+
+export interface ErrorDetails {
+  retryAfterMs?: number | undefined;
+  /** The topic at fault, where there is one. */
+  topic?: string | undefined;
+  /** The idempotency key of a publish. */
+  key?: string | undefined;
+  cause?: unknown;
+}
+
+/** Why something did not happen. */
+export class AntiphonError extends Error {
+  override readonly name = 'AntiphonError';
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number | undefined;
+  readonly topic: string | undefined;
+  readonly key: string | undefined;
+
+  constructor(code: ErrorCode, text: string, details: ErrorDetails = {}) {
+    super(text, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.retryAfterMs = details.retryAfterMs;
+    this.topic = details.topic;
+    this.key = details.key;
+  }
+}
+
+export const invalid = (text: string): AntiphonError => new AntiphonError('INVALID', text);
+
+const TERMINATE_REASONS = ['NO_TOKEN_PROVIDED', 'INVALID_TOKEN', 'TOKEN_EXPIRED', 'TOKEN_REVOKED'] as const;
+
+/** The reason of a TERMINATE_CONNECTION; one that is not known is TERMINATED. */
+export const terminateReason = (text: unknown): TerminateReason =>
+  TERMINATE_REASONS.find((reason) => reason === text) ?? 'TERMINATED';

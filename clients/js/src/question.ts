@@ -1,0 +1,90 @@
+// History and presence: asked until they are answered, refused for good, or too late, whatever becomes of the line.
+
+import { AntiphonError } from './error.js';
+import type { ClientFrame, ServerFrame } from './frame.js';
+import type { Ledger, Outcome } from './ledger.js';
+import type { Line } from './line.js';
+import type { Settings } from './options.js';
+import { Timer } from './timer.js';
+
+interface Question {
+  frame: ClientFrame;
+  underWay: boolean;
+  deadline: number;
+  late: Timer;
+  again: Timer;
+  resolve: (said: ServerFrame) => void;
+  reject: (error: AntiphonError) => void;
+}
+
+export class Questions {
+  #settings: Settings;
+  #ledger: Ledger;
+  #line: () => Line | null;
+  #open = new Set<Question>();
+
+  constructor(settings: Settings, ledger: Ledger, line: () => Line | null) {
+    this.#settings = settings;
+    this.#ledger = ledger;
+    this.#line = line;
+  }
+
+  ask(frame: ClientFrame, timeoutMs = this.#settings.askTimeoutMs): Promise<ServerFrame> {
+    if (this.#open.size >= this.#settings.asksMax) {
+      const text = `${this.#settings.asksMax} asks wait for their answers already`;
+      return Promise.reject(new AntiphonError('QUEUE_FULL', text));
+    }
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + timeoutMs;
+      const timers = { late: new Timer(), again: new Timer() };
+      const question: Question = { frame, underWay: false, deadline, resolve, reject, ...timers };
+      this.#open.add(question);
+      question.late.set(timeoutMs, () => this.#fail(question, new AntiphonError('TIMEOUT', 'no answer in time')));
+      this.#say(question);
+    });
+  }
+
+  /** There is a line again: what was lost is asked again. */
+  flush(): void {
+    for (const question of [...this.#open]) this.#say(question);
+  }
+
+  fail(error: AntiphonError): void {
+    for (const question of [...this.#open]) this.#fail(question, error);
+  }
+
+  #say(question: Question): void {
+    const line = this.#line();
+    if (!line || question.underWay || !this.#open.has(question)) return;
+    question.underWay = true;
+    this.#ledger.say(line, question.frame, (outcome) => this.#settled(question, outcome));
+  }
+
+  #settled(question: Question, outcome: Outcome): void {
+    question.underWay = false;
+    if (outcome === 'lost') return this.#say(question);
+    if (!this.#open.has(question)) return;
+    if ('said' in outcome) {
+      this.#forget(question);
+      return question.resolve(outcome.said);
+    }
+    const after = outcome.refused.retryAfterMs;
+    if (after === undefined || Date.now() + after >= question.deadline) return this.#fail(question, outcome.refused);
+    question.underWay = true;
+    question.again.set(after, () => {
+      question.underWay = false;
+      this.#say(question);
+    });
+  }
+
+  #fail(question: Question, error: AntiphonError): void {
+    this.#forget(question);
+    question.reject(error);
+  }
+
+  #forget(question: Question): void {
+    this.#open.delete(question);
+    question.late.clear();
+    question.again.clear();
+  }
+}

@@ -1,0 +1,201 @@
+// One topic as this client hears it: what has come, what waits for the application, what it has dealt with.
+//
+// `offset` and `position` are of what has come: what is not greater was seen before, and a new line goes on from there.
+// `handled` is of what the application's handler has returned from: that is what is kept.
+
+import type { Handlers, Message, Position, Reset, Signal } from './event.js';
+import type { Line } from './line.js';
+import type { PositionStore, Settings } from './options.js';
+import { Timer } from './timer.js';
+
+type Kind = 'message' | 'signal' | 'position' | 'reset' | 'unsubscribed' | 'plain';
+
+interface Event {
+  kind: Kind;
+  value: unknown;
+  /** Where the stream is once this is dealt with. */
+  position: string | null;
+}
+
+/** What a stream tells its interest. */
+export interface StreamOwner {
+  /** There is room in the inbox again. */
+  hasRoom(stream: Stream): void;
+  /** A handler threw. */
+  failed(stream: Stream): void;
+}
+
+export class Stream {
+  readonly topic: string;
+  readonly handlers: Handlers;
+  position: string | null = null;
+  handled: string | null = null;
+  offset = 0;
+  /** The line that this topic is heard from; what others say of it is left out. */
+  owner: Line | null = null;
+  /** The line that was last asked for it. */
+  asked: Line | null = null;
+  /** It may not be asked for: its kept position is still read, the server wants time, or the inbox is full. */
+  waits = true;
+  rests = false;
+  again = new Timer();
+  over = false;
+  #settings: Settings;
+  #owner: StreamOwner;
+  #inbox: Event[] = [];
+  #closed = false;
+  #running = false;
+  #keeper: Keeper | null;
+
+  constructor(topic: string, handlers: Handlers, settings: Settings, owner: StreamOwner) {
+    this.topic = topic;
+    this.handlers = handlers;
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#keeper = settings.positions ? new Keeper(topic, settings.positions, settings.onError) : null;
+  }
+
+  /** It goes on from here: what was kept, or what the application says. */
+  from(position: string | null): void {
+    this.position = position;
+    this.handled = position;
+  }
+
+  /** A line has begun to say it. */
+  begin(line: Line, position: string): void {
+    this.owner = line;
+    if (this.position !== null) return;
+    this.position = position;
+    this.#deal(position);
+  }
+
+  /** An entry came; false: there is no room for it. */
+  message(message: Message): boolean {
+    if (message.offset <= this.offset) return true;
+    if (this.#isFull()) return false;
+    this.offset = message.offset;
+    this.position = message.position;
+    this.#push({ kind: 'message', value: message, position: message.position });
+    return true;
+  }
+
+  /** The stream moved without an entry. */
+  moved(moved: Position): void {
+    if (moved.offset < this.offset || this.#isFull()) return;
+    this.offset = moved.offset;
+    this.position = moved.position;
+    if (this.#inbox.at(-1)?.kind === 'position') this.#inbox.pop();
+    this.#push({ kind: 'position', value: moved, position: moved.position });
+  }
+
+  /** The stream goes on elsewhere: offsets of before say nothing any more. */
+  reset(reset: Reset): void {
+    this.offset = 0;
+    this.position = reset.position;
+    this.#push({ kind: 'reset', value: reset, position: reset.position });
+  }
+
+  /** Something without a place in the stream: left out where there is no room. */
+  beside(kind: 'signal' | 'plain', value: Signal | string): void {
+    if (!this.#isFull()) this.#push({ kind, value, position: null });
+  }
+
+  /** Nothing more comes; what has come is still dealt with. */
+  end(reason?: string): void {
+    if (reason !== undefined && !this.over) {
+      this.#push({ kind: 'unsubscribed', value: { topic: this.topic, reason }, position: null });
+    }
+    this.over = true;
+    this.again.clear();
+  }
+
+  /** The application wants nothing more of it. */
+  close(): void {
+    this.#closed = true;
+    this.#inbox = [];
+    this.end();
+  }
+
+  #isFull(): boolean {
+    return this.#inbox.length >= this.#settings.inboxMax;
+  }
+
+  #push(event: Event): void {
+    if (this.#closed) return;
+    this.#inbox.push(event);
+    if (!this.#running) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    for (let event = this.#inbox.shift(); event; event = this.#inbox.shift()) {
+      try {
+        const handler = this.handlers[event.kind] as ((value: unknown) => unknown) | undefined;
+        const returned = handler?.(event.value);
+        if (typeof (returned as PromiseLike<unknown> | undefined)?.then === 'function') await returned;
+      } catch (error) {
+        return this.#fail(error);
+      }
+      this.#deal(event.position);
+      if (this.rests && this.#inbox.length <= this.#settings.inboxMax / 2) {
+        this.rests = false;
+        this.#owner.hasRoom(this);
+      }
+    }
+    this.#running = false;
+  }
+
+  #deal(position: string | null): void {
+    if (position === null) return;
+    this.handled = position;
+    this.#keeper?.keep(position);
+  }
+
+  #fail(error: unknown): void {
+    const told = this.#closed;
+    this.close();
+    this.#owner.failed(this);
+    const { failed } = this.handlers;
+    if (told || !failed) return this.#settings.onError(error);
+    try {
+      failed({ topic: this.topic, error, position: this.handled });
+    } catch (another) {
+      this.#settings.onError(another);
+    }
+  }
+}
+
+/** Hands positions to the application's store, one at a time; of those that come meanwhile the last one. */
+class Keeper {
+  #topic: string;
+  #store: PositionStore;
+  #onError: (error: unknown) => void;
+  #next: string | null = null;
+  #running = false;
+
+  constructor(topic: string, store: PositionStore, onError: (error: unknown) => void) {
+    this.#topic = topic;
+    this.#store = store;
+    this.#onError = onError;
+  }
+
+  keep(position: string): void {
+    this.#next = position;
+    if (!this.#running) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#next !== null) {
+      const position = this.#next;
+      this.#next = null;
+      try {
+        const kept = this.#store.set(this.#topic, position);
+        if (typeof (kept as PromiseLike<unknown> | undefined)?.then === 'function') await kept;
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+    this.#running = false;
+  }
+}
