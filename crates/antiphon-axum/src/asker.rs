@@ -74,7 +74,7 @@ impl Asker {
         }
         match doors.node.authenticate(token).await {
             Ok(caller) => {
-                doors.paces.step(&caller, doors.node.limits())?;
+                doors.paces.step(&caller, &doors.node)?;
                 Ok(Self::User(caller))
             }
             Err(AuthError::Invalid(reason)) => Err(refused(reason)),

@@ -5,6 +5,7 @@
 mod access;
 mod backoff;
 mod broker;
+mod bucket;
 mod credential;
 mod directory;
 mod ear;
@@ -20,6 +21,7 @@ mod tasks;
 pub use access::{Access, AccessRule, Action, Authorizer, Membership, TopicRule, TopicRules};
 pub use backoff::backoff;
 pub use broker::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox};
+pub use bucket::{Bucket, Buckets, Rate};
 pub use credential::{
     KEY_PREFIX, TOKEN_PREFIX, end_after, find_key, hash_credential, is_credential, issue_token,
     make_credential, random_bytes,

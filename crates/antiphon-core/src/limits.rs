@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Rate;
+
 /// The bounds of a node. Sizes are bytes.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -21,6 +23,10 @@ pub struct Limits {
     pub rate_burst_seconds: u32,
     /// Frames over the rate in a row after which the connection is closed with 4029.
     pub rate_strikes: u32,
+    /// Frames and requests a second of all connections of one user at this node; 0: no bound.
+    pub user_rate: u32,
+    /// Frames and requests a second of all users of one tenant at this node; 0: no bound.
+    pub tenant_rate: u32,
     /// Connections of this node.
     pub connections: usize,
     /// Half-open connections (no identity yet) of this node.
@@ -83,6 +89,13 @@ pub struct Limits {
     pub engine_timeout: Duration,
 }
 
+impl Limits {
+    /// So many a second, in bursts as all rates have them.
+    pub fn rate(&self, per_second: u32) -> Rate {
+        Rate { per_second, burst_seconds: self.rate_burst_seconds }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -94,6 +107,8 @@ impl Default for Limits {
             rate_per_second: 100,
             rate_burst_seconds: 10,
             rate_strikes: 100,
+            user_rate: 0,
+            tenant_rate: 0,
             connections: 1_000_000,
             half_open: 20_000,
             half_open_per_address: 1000,

@@ -1,6 +1,6 @@
 //! May it? Decided from memory, which whoever asks has made fresh.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use antiphon_core::{Access, Action, Membership};
 use antiphon_hub::MemberState;
@@ -44,6 +44,20 @@ impl Node {
         } else {
             Err(Refusal::forbidden())
         }
+    }
+
+    /// One more frame or request of this caller, within what its user and its tenant have at this node.
+    pub fn keep_shares(&self, caller: &Caller) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        if limits.user_rate == 0 && limits.tenant_rate == 0 {
+            return Ok(());
+        }
+        let (now, tenant) = (Instant::now(), caller.tenant());
+        let user = (tenant.clone(), caller.identity.user.clone());
+        let taken = self.shares.users.take(&user, limits.rate(limits.user_rate), now);
+        let taken =
+            taken.and_then(|()| self.shares.tenants.take(tenant, limits.rate(limits.tenant_rate), now));
+        taken.map_err(Refusal::rate_limited)
     }
 
     /// May this caller still be subscribed to this topic? From memory.

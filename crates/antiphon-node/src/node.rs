@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     state::{
         asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
-        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays,
+        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays, shares::Shares,
     },
 };
 
@@ -65,6 +65,7 @@ pub struct Node {
     pub(crate) lanes: Lanes,
     pub(crate) repairs: Repairs,
     pub(crate) replays: Replays,
+    pub(crate) shares: Shares,
     /// Numbers this node's signals.
     pub(crate) signals_sent: AtomicU64,
     pub(crate) asks: Asks,
@@ -95,6 +96,7 @@ impl Node {
             lanes,
             repairs: Repairs::default(),
             replays: Replays::default(),
+            shares: Shares::default(),
             signals_sent: AtomicU64::new(1),
             asks: Asks::default(),
             leases: Leases::default(),

@@ -371,6 +371,41 @@ fn presence_and_counts_are_those_of_all_nodes() {
 }
 
 #[test]
+fn a_users_connections_share_what_it_has_and_a_tenants_users_what_that_has() {
+    let limits = antiphon_core::Limits {
+        rate_burst_seconds: 20,
+        user_rate: 1,
+        tenant_rate: 2,
+        ..antiphon_core::Limits::default()
+    };
+    let cluster = Cluster::with(limits);
+    let node = cluster.node();
+    // The first frame of each shows who it is, and is of nobody yet.
+    let mut anns = [node.subscribed("acme/ann"), node.subscribed("acme/ann")];
+    let (mut bob, mut cleo) = (node.subscribed("acme/bob"), node.subscribed("acme/cleo"));
+    let mut other = node.subscribed("globex/gus");
+    let answers = |one: &mut support::Client| {
+        one.say(json!({"type": "PING"}));
+        match one.hear(PATIENCE) {
+            Heard::Text(frame) if frame["code"] == "RATE_LIMITED" => {
+                assert!(frame["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0));
+                false
+            }
+            Heard::Text(_) => true,
+            other => panic!("heard {other:?}"),
+        }
+    };
+    let heard = |one: &mut support::Client, times: usize| (0..times).filter(|_| answers(one)).count();
+    let ann = heard(&mut anns[0], 15) + heard(&mut anns[1], 15);
+    assert!((20..25).contains(&ann), "twenty seconds' worth of 1, however many connections: {ann}");
+    let of_two = ann + heard(&mut bob, 30);
+    assert!((40..46).contains(&of_two), "each user has its own: {of_two}");
+    let cleos = heard(&mut cleo, 10);
+    assert!(cleos < 8, "the two have left nothing of twenty seconds' worth of 2: {cleos}");
+    assert_eq!(heard(&mut other, 10), 10, "another tenant's own");
+}
+
+#[test]
 fn a_rate_kept_too_high_is_told_and_then_ended() {
     let limits = antiphon_core::Limits {
         rate_per_second: 5,

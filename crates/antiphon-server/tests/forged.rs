@@ -223,9 +223,21 @@ fn of_a_million_forged_envelopes_none_reaches_a_client_and_every_true_one_does()
         heads = is_true(&mut hear);
     }
     let overheard: Vec<Vec<u8>> = (0..20 * TOPICS.len()).map(|_| ear.reply()).collect();
-    drop(ear);
+    // A true signal is heard, and its copies are not: nothing else comes before the next true entry.
+    let mut says = Ear::connect(other.address());
+    says.say(&json!({"type": "SIGNAL", "token": tokens[0], "topic": "news", "text": "once"}));
+    crowd::wait("the signal", || {
+        hear[0].listen();
+        !hear[0].heard.is_empty()
+    });
+    assert!(hear[0].heard.remove(0).contains("once"));
+    let signal = ear.reply();
+    drop((ear, says));
+    stranger.publish(&[(channels[1].as_str(), signal.clone()), (channels[0].as_str(), signal)]);
+    is_true(&mut hear);
+    crowd::wait("the copies are counted", || node.figure("envelopes_refused_total") == 2);
     let elsewhere = sealed_elsewhere(&heads, &mut random);
-    let (before, mut refused) = (node.resident_kib(), 0);
+    let (before, mut refused) = (node.resident_kib(), 2);
     for batch in 0..FORGED / BATCH {
         let messages: Vec<(&str, Vec<u8>)> = (0..BATCH)
             .map(|number| {

@@ -13,5 +13,4 @@ mod session;
 
 pub use answer::Answer;
 pub use drive::{Act, Opening, Operation, Place};
-pub use pace::{Pace, Paced};
 pub use session::Session;

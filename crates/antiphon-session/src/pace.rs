@@ -1,19 +1,19 @@
-//! How fast frames may come: a bucket of some seconds' worth, kept as the one time at which it is full again.
+//! How fast frames may come, and when it is enough.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use antiphon_core::Limits;
+use antiphon_core::{Bucket, Limits};
 
-/// A bucket.
+/// One connection's pace.
 #[derive(Debug, Default)]
-pub struct Pace {
-    full_at: Option<Instant>,
+pub(crate) struct Pace {
+    bucket: Bucket,
     strikes: u32,
 }
 
-/// What a bucket says to one more.
+/// What is said to one more.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Paced {
+pub(crate) enum Paced {
     /// Within the rate.
     Fine,
     /// Worth trying again after so many milliseconds.
@@ -23,38 +23,28 @@ pub enum Paced {
 }
 
 impl Pace {
-    /// Nothing was taken from it lately: a new one would say the same.
-    pub fn is_full(&self, now: Instant) -> bool {
-        self.full_at.is_none_or(|full_at| full_at <= now)
-    }
-
-    /// One more.
+    /// One more frame.
     pub fn step(&mut self, limits: &Limits, now: Instant) -> Paced {
-        if limits.rate_per_second == 0 {
-            return Paced::Fine;
-        }
-        let cost = Duration::from_secs(1) / limits.rate_per_second;
-        let burst = Duration::from_secs(limits.rate_burst_seconds.into());
-        let full_at = self.full_at.unwrap_or(now).max(now) + cost;
-        let over = full_at.duration_since(now).saturating_sub(burst);
-        if over.is_zero() {
-            if full_at.duration_since(now) < burst / 2 {
-                self.strikes = 0;
+        let rate = limits.rate(limits.rate_per_second);
+        match self.bucket.take(rate, now) {
+            Ok(()) => {
+                if !self.bucket.is_low(rate, now) {
+                    self.strikes = 0;
+                }
+                Paced::Fine
             }
-            self.full_at = Some(full_at);
-            return Paced::Fine;
-        }
-        self.strikes += 1;
-        if self.strikes > limits.rate_strikes {
-            Paced::Enough
-        } else {
-            Paced::TooFast(over.as_millis() as u64 + 1)
+            Err(wait_ms) => {
+                self.strikes += 1;
+                if self.strikes > limits.rate_strikes { Paced::Enough } else { Paced::TooFast(wait_ms) }
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

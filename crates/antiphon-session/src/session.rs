@@ -125,7 +125,13 @@ impl Session {
         acts: &mut Vec<Act>,
     ) -> bool {
         match self.pace.step(node.limits(), std::time::Instant::now()) {
-            Paced::Fine => true,
+            Paced::Fine => match self.caller.as_ref().map(|caller| node.keep_shares(caller)) {
+                None | Some(Ok(())) => true,
+                Some(Err(refusal)) => {
+                    self.refuse(reference().as_deref(), None, refusal, acts);
+                    false
+                }
+            },
             Paced::TooFast(wait_ms) => {
                 self.refuse(reference().as_deref(), None, Refusal::rate_limited(wait_ms), acts);
                 false

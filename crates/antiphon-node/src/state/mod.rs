@@ -10,3 +10,4 @@ pub(crate) mod leases;
 pub(crate) mod parked;
 pub(crate) mod repairs;
 pub(crate) mod replays;
+pub(crate) mod shares;

@@ -46,6 +46,9 @@ impl Bound for Span {
     }
 }
 
+/// What is not bounded at 0.
+const MAY_BE_ZERO: [&str; 2] = ["user_rate", "tenant_rate"];
+
 macro_rules! bounds {
     ($($(#[doc = $doc:literal])+ $(#[schemars($($more:tt)*)])? $name:ident: $kind:ty,)*) => {
         /// The bounds of a node. Sizes are bytes.
@@ -68,9 +71,9 @@ macro_rules! bounds {
                 Limits { $($name: self.$name.into_inner(),)* ..Limits::default() }
             }
 
-            /// The first of them that is zero: none of them may be.
+            /// The first of them that is zero and may not be.
             pub fn zero(&self) -> Option<&'static str> {
-                $(if self.$name.is_zero() {
+                $(if self.$name.is_zero() && !MAY_BE_ZERO.contains(&stringify!($name)) {
                     return Some(stringify!($name));
                 })*
                 None
@@ -90,6 +93,12 @@ bounds! {
     rate_burst_seconds: u32,
     /// Frames over the rate in a row after which a connection is closed with 4029.
     rate_strikes: u32,
+    /// Frames and requests a second of all connections of one user at this node; 0: no bound.
+    #[schemars(extend("minimum" = 0))]
+    user_rate: u32,
+    /// Frames and requests a second of all users of one tenant at this node; 0: no bound.
+    #[schemars(extend("minimum" = 0))]
+    tenant_rate: u32,
     /// Connections without a request yet, and as many without an identity yet, of this node.
     half_open: usize,
     /// Connections without a request yet from one address that is neither loopback nor a trusted proxy.
