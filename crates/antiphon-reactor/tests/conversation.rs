@@ -225,9 +225,10 @@ fn what_is_sent_after_a_removal_has_answered_never_reaches_the_removed() {
         let (of, who) = (project("apollo"), user(&bobs_name));
         let delete = async { cluster.directory.delete_member(&tenant("acme"), &of, &who).await };
         assert!(cluster.runtime.block_on(delete).unwrap());
-        ann.say(json!({"type": "MESSAGE", "topic": "acme", "projectId": "apollo", "text": "secret"}));
-        ann.say(json!({"type": "MESSAGE", "topic": "project:apollo", "text": "secret"}));
-        ann.say(json!({"type": "SIGNAL", "topic": "project:apollo", "text": "secret"}));
+        let secret = format!("secret {round}");
+        ann.say(json!({"type": "MESSAGE", "topic": "acme", "projectId": "apollo", "text": secret}));
+        ann.say(json!({"type": "MESSAGE", "topic": "project:apollo", "text": secret}));
+        ann.say(json!({"type": "SIGNAL", "topic": "project:apollo", "text": secret}));
         ann.say(json!({"type": "MESSAGE", "text": "end"}));
         let mut unsubscribed = false;
         loop {
@@ -240,6 +241,8 @@ fn what_is_sent_after_a_removal_has_answered_never_reaches_the_removed() {
                     unsubscribed = true;
                 }
                 Heard::Text(frame) if frame["text"] == "end" => break,
+                // A signal of the round before may be late, and finds a member.
+                Heard::Text(frame) if frame["type"] == "SIGNAL" && frame["text"] != secret.as_str() => {}
                 other => panic!("round {round}: heard {other:?}"),
             }
         }

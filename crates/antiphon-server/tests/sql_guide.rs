@@ -12,7 +12,7 @@ use antiphon_testkit::{Database, Postgres, postgres_or_skip, skipped};
 use serde_json::json;
 use support::{
     antiphon,
-    node::Node,
+    node::{Node, eventually},
     sql::{Ear, Psql},
 };
 
@@ -60,7 +60,7 @@ impl Shop {
         assert_eq!(migrated.code, 0, "{}", migrated.stderr);
         assert_eq!(database.sql("select count(*) from pg_roles where rolname like 'antiphon%\\_%'"), "0");
         let node = Node::serve(&["--database", &owner]);
-        node.logged("the broker is there");
+        eventually("the other nodes are heard", || node.get("/health/ready").contains("\"broker\":true"));
         Some(Self { node, database, owner, url, _server: server })
     }
 
@@ -220,7 +220,7 @@ async fn each_error_of_the_page_comes_when_it_says_and_no_other_does() {
         "tenant => 'acme', topic => '$antiphon:x', text => 'x'",
         "tenant => 'acme', topic => 'news'",
         "tenant => 'acme', topic => 'news', text => 'x', body => '{}'",
-        "tenant => 'acme', topic => 'news', text => repeat('x', 65535)",
+        "tenant => 'acme', topic => 'news', text => repeat('x', 65537)",
     ] {
         fails(&mut one, &format!("select antiphon.publish({arguments})"), "22023");
     }

@@ -49,7 +49,7 @@ impl Place {
 
     pub fn node(&self, args: &[&str]) -> Node {
         let node = Node::serve(&[&["--database", &self.database.url()], args].concat());
-        node.logged("the broker is there");
+        eventually("the other nodes are heard", || node.get("/health/ready").contains("\"broker\":true"));
         node
     }
 
