@@ -48,8 +48,8 @@ impl Cast<'_> {
             );
         }
         let warned = self.operator.warnings(STRANGER[0].1, STRANGER[1].1).await?;
-        let what = "the log warns of the missing token, with the User-Agent and the X-Forwarded-For";
-        report.check(what, warned == 1, warned);
+        let what = "the log warns of the missing and of the wrong token, with the User-Agent and the X-Forwarded-For";
+        report.check(what, warned == 2, warned);
         let warned = self.operator.warnings("valid", "token").await?;
         report.check("the log warns of the wrong token", warned == 1, warned);
         Ok(())
