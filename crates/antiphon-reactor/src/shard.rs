@@ -46,6 +46,8 @@ pub(crate) struct ShardThread {
     pub frames_left: usize,
     fallen: Vec<(usize, SubscriberKey)>,
     pub acts: Vec<Act>,
+    /// Subscribers that have joined in this step, and get what they are owed behind its frames.
+    pub joined: Vec<SubscriberKey>,
     generation: u32,
     pub told_positions: Instant,
     pub drain: Option<Drain>,
@@ -77,6 +79,7 @@ impl ShardThread {
             frames_left: 0,
             fallen: Vec::new(),
             acts: Vec::new(),
+            joined: Vec::new(),
             generation: 0,
             told_positions: Instant::now(),
             drain: None,

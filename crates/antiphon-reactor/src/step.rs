@@ -32,6 +32,9 @@ impl ShardThread {
             self.act(index, act);
         }
         self.acts = acts;
+        for key in std::mem::take(&mut self.joined) {
+            self.go_on_with(index, key);
+        }
     }
 
     fn act(&mut self, index: usize, act: Act) {
@@ -57,7 +60,7 @@ impl ShardThread {
                 if let Some(connection) = self.links.connections.get_mut(index) {
                     connection.session.joined(&topic, key);
                 }
-                self.go_on_with(index, key);
+                self.joined.push(key);
             }
             Act::Leave(key) => {
                 self.hub.remove(key);

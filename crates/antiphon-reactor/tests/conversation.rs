@@ -206,6 +206,19 @@ fn a_position_that_proves_nothing_is_reset_with_the_true_reason() {
 }
 
 #[test]
+fn whoever_is_told_that_it_is_subscribed_gets_the_next_signal() {
+    let cluster = Cluster::new();
+    let node = cluster.node();
+    // On a shard of its own, which does not wait for the subscriber's.
+    let mut bob = node.subscribed("acme/bob");
+    for round in 0..300 {
+        let mut ann = node.subscribed("acme/ann");
+        bob.say(json!({"type": "SIGNAL", "text": round.to_string()}));
+        assert_eq!(ann.expect("SIGNAL")["text"], round.to_string());
+    }
+}
+
+#[test]
 fn what_is_sent_after_a_removal_has_answered_never_reaches_the_removed() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node(), cluster.node());

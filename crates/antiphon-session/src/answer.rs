@@ -121,9 +121,10 @@ impl Session {
             topics: &outcomes,
             entry: SystemEntry::fresh(),
         };
+        // Whoever is told that it is subscribed has to be: a signal may follow at once.
+        acts.extend(joins);
         acts.push(Act::Send(frame.encode()));
         acts.extend(resets.into_iter().map(Act::Send));
-        acts.extend(joins);
     }
 
     fn send_history(

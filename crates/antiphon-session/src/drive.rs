@@ -29,7 +29,8 @@ pub enum Act {
     Publish(u64, Arc<Caller>, Draft),
     /// Send a signal; the outcome comes likewise.
     Signal(u64, Arc<Caller>, Signal),
-    /// The subscriber joins the hub and gets what comes after the position; tell the session its key with `joined`.
+    /// The subscriber joins the hub; tell the session its key with `joined`. It gets what comes after the position behind the
+    /// frames of the same step.
     Join(Subscription, Position),
     /// The subscriber leaves the hub.
     Leave(SubscriberKey),
