@@ -4,7 +4,7 @@
 //! them are the same. A restored backup or a lost commit shows as a link that differs. Without the secret a
 //! reader of links could test guesses of contents that are hidden from it.
 
-use hmac::{Hmac, KeyInit};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -55,6 +55,15 @@ impl ClusterSecret {
             ],
         );
         Position { epoch: last.epoch, offset, link: Link(link) }
+    }
+
+    /// A key for one purpose alone, and with this salt for one use of it.
+    pub fn key(&self, purpose: &[u8], salt: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(&(purpose.len() as u64).to_be_bytes());
+        mac.update(purpose);
+        mac.update(salt);
+        mac.finalize().into_bytes().into()
     }
 
     /// The keyed hash that proves an envelope to come from a node of this cluster.

@@ -7,6 +7,7 @@ use antiphon_axum::{Doors, HttpOptions};
 use antiphon_core::{Broker, Limits, PlainChannel, Tasks, Tokens};
 use antiphon_memory::MemoryBus;
 use antiphon_node::{Engines, Node};
+use antiphon_protocol::ClusterSecret;
 use antiphon_redis::{RedisBroker, RedisOptions};
 use antiphon_sql::{Claim, Database, SqlError};
 use axum::Router;
@@ -67,7 +68,7 @@ pub fn start(
 ) -> Result<Running, Failure> {
     let Opened { database, engines, claim } = opened;
     let tasks = Tasks::new(tokio::runtime::Handle::current());
-    let (broker, plain) = broker(config, &database, &tasks)?;
+    let (broker, plain) = broker(config, &database, &engines.secret, &tasks)?;
     let tokens_by_the_second = jwt.is_some();
     let node_engines = Engines {
         store: engines.store,
@@ -114,11 +115,16 @@ impl Running {
 
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
 
-fn broker(config: &Config, database: &Database, tasks: &Tasks) -> Result<Brokers, Failure> {
+fn broker(
+    config: &Config,
+    database: &Database,
+    secret: &ClusterSecret,
+    tasks: &Tasks,
+) -> Result<Brokers, Failure> {
     let Some(redis) = &config.redis else {
         // PostgreSQL has a bell of its own; whoever owns a SQLite file is alone.
         let alone = || Arc::new(MemoryBus::new().broker()) as Arc<dyn Broker>;
-        return Ok((database.broker(tasks).unwrap_or_else(alone), None));
+        return Ok((database.broker(secret, tasks).unwrap_or_else(alone), None));
     };
     let mut options = RedisOptions::new(redis.secret());
     options.ca_file = config.redis_ca.clone();

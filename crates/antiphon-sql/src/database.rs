@@ -101,10 +101,10 @@ impl Database {
     }
 
     /// The broker that nodes on this database have where there is no Redis; none on SQLite, which a process has for itself.
-    pub fn broker(&self, tasks: &Tasks) -> Option<Arc<dyn Broker>> {
+    pub fn broker(&self, secret: &ClusterSecret, tasks: &Tasks) -> Option<Arc<dyn Broker>> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(url) => Some(PostgresBroker::start(url, tasks)),
+            Self::Postgres(url) => Some(PostgresBroker::start(url, secret, tasks)),
         }
     }
 

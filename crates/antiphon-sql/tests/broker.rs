@@ -4,12 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use antiphon_core::{Broker, BrokerState, Channel, Inbox, Tasks};
+use antiphon_protocol::ClusterSecret;
 use antiphon_sql::{PostgresBroker, PostgresUrl};
 use antiphon_testkit::wait_until;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+fn secret() -> ClusterSecret {
+    ClusterSecret::new([7; 32])
+}
 
 fn tasks() -> Tasks {
     Tasks::new(tokio::runtime::Handle::current())
@@ -19,7 +24,7 @@ fn tasks() -> Tasks {
 async fn the_broker_keeps_its_promises() {
     let Some(server) = antiphon_testkit::shared_postgres("the_broker_keeps_its_promises") else { return };
     let (url, tasks) = (PostgresUrl::parse(&server.url()).unwrap(), tasks());
-    let broker = || PostgresBroker::start(&url, &tasks);
+    let broker = || PostgresBroker::start(&url, &secret(), &tasks);
     assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 19);
     assert!(tasks.end(PATIENCE).await, "with its node the broker leaves PostgreSQL");
 }
@@ -32,7 +37,7 @@ async fn a_killed_postgres_that_comes_back_is_used_as_before() {
         return;
     };
     let (url, tasks) = (PostgresUrl::parse(&server.url()).unwrap(), tasks());
-    let broker = || PostgresBroker::start(&url, &tasks);
+    let broker = || PostgresBroker::start(&url, &secret(), &tasks);
     let set_there = async |there: bool| if there { server.restart().unwrap() } else { server.kill9() };
     assert_eq!(antiphon_contract::broker::outage(broker(), broker(), set_there).await, 20);
 }
@@ -45,7 +50,7 @@ async fn a_frozen_postgres_that_goes_on_is_used_as_before() {
         return;
     };
     let (url, tasks) = (PostgresUrl::parse(&server.url()).unwrap(), tasks());
-    let broker = || PostgresBroker::start(&url, &tasks);
+    let broker = || PostgresBroker::start(&url, &secret(), &tasks);
     let set_there = async |there: bool| if there { server.cont() } else { server.stop() };
     assert_eq!(antiphon_contract::broker::outage(broker(), broker(), set_there).await, 20);
 }
@@ -65,7 +70,8 @@ impl Inbox for Heard {
 async fn equal_posts_are_as_many_rings_and_garbage_on_the_channel_harms_nobody() {
     let Some(server) = antiphon_testkit::shared_postgres("equal_posts_are_as_many_rings") else { return };
     let (url, tasks) = (PostgresUrl::parse(&server.url()).unwrap(), tasks());
-    let (one, two) = (PostgresBroker::start(&url, &tasks), PostgresBroker::start(&url, &tasks));
+    let (one, two) =
+        (PostgresBroker::start(&url, &secret(), &tasks), PostgresBroker::start(&url, &secret(), &tasks));
     let heard = Arc::new(Heard::default());
     two.attach(heard.clone());
     two.listen(&Channel::Nodes);

@@ -8,7 +8,7 @@ use antiphon_core::{
 };
 use antiphon_memory::MemoryBus;
 use antiphon_node::{By, Engines, Node};
-use antiphon_protocol::{Draft, Refusal, Signal, TenantId};
+use antiphon_protocol::{ClusterSecret, Draft, Refusal, Signal, TenantId};
 use antiphon_sql::{Claim, Database, OpenOptions};
 
 use crate::admitting::Admitting;
@@ -181,7 +181,7 @@ impl Builder {
         }
         let sql = database.open(OpenOptions::default()).await?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let (broker, plain) = brokers(&self, &database, &tasks)?;
+        let (broker, plain) = brokers(&self, &database, &sql.secret, &tasks)?;
         #[cfg(feature = "jwt")]
         let own: Option<Arc<dyn Authenticator>> =
             Some(Arc::new(antiphon_auth::OpaqueAuthenticator::new(sql.tokens.clone())));
@@ -215,7 +215,12 @@ impl Builder {
 
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn PlainChannel>>);
 
-fn brokers(builder: &Builder, database: &Database, tasks: &Tasks) -> Result<Brokers, StartError> {
+fn brokers(
+    builder: &Builder,
+    database: &Database,
+    secret: &ClusterSecret,
+    tasks: &Tasks,
+) -> Result<Brokers, StartError> {
     #[cfg(feature = "redis")]
     if let Some(url) = &builder.redis {
         let options = antiphon_redis::RedisOptions::new(url.clone());
@@ -227,5 +232,5 @@ fn brokers(builder: &Builder, database: &Database, tasks: &Tasks) -> Result<Brok
     let _ = builder;
     // PostgreSQL has a bell of its own; whoever owns a SQLite file is alone.
     let alone = || Arc::new(MemoryBus::new().broker()) as Arc<dyn Broker>;
-    Ok((database.broker(tasks).unwrap_or_else(alone), None))
+    Ok((database.broker(secret, tasks).unwrap_or_else(alone), None))
 }

@@ -8,12 +8,16 @@ use std::{
 };
 
 use antiphon_core::{Channel, Ear, backoff};
+use antiphon_protocol::ClusterSecret;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::{sync::Notify, time::timeout};
 
-use super::payload::{Pieces, name};
+use super::{
+    payload::Pieces,
+    seal::{self, name},
+};
 use crate::postgres::PostgresUrl;
 
 /// The one channel of all nodes of a database.
@@ -26,8 +30,8 @@ const PING_AFTER: Duration = Duration::from_secs(1);
 const QUIET_ATTEMPTS: u32 = 20;
 
 /// What the node wants to hear.
-#[derive(Default)]
 pub(super) struct Hearing {
+    secret: ClusterSecret,
     pub ear: Ear,
     /// PostgreSQL is there again: whoever waits to try need not.
     pub came: Notify,
@@ -38,14 +42,25 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
+    pub fn new(secret: ClusterSecret) -> Self {
+        Self {
+            secret,
+            ear: Ear::default(),
+            came: Notify::new(),
+            wanted: Mutex::default(),
+            begun: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
     pub fn want(&self, channel: &Channel) {
-        self.wanted.lock().insert(name(channel), channel.clone());
+        self.wanted.lock().insert(name(&self.secret, channel), channel.clone());
         self.begun.lock().insert(channel.clone());
         self.changed.notify_one();
     }
 
     pub fn ignore(&self, channel: &Channel) {
-        self.wanted.lock().remove(&name(channel));
+        self.wanted.lock().remove(&name(&self.secret, channel));
         self.begun.lock().remove(channel);
     }
 
@@ -66,7 +81,8 @@ impl Hearing {
 
     fn heard(&self, pieces: &mut Pieces, payload: &str) {
         let wants = |name: &str| self.wanted.lock().contains_key(name);
-        if let (Some(bytes), Some(inbox)) = (pieces.take(payload, wants), self.ear.inbox()) {
+        let Some((name, sealed)) = pieces.take(payload, wants) else { return };
+        if let (Some(bytes), Some(inbox)) = (seal::open(&self.secret, name, sealed), self.ear.inbox()) {
             inbox.received(Bytes::from(bytes));
         }
     }

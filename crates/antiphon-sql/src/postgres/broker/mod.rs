@@ -5,6 +5,7 @@
 
 mod hear;
 mod payload;
+mod seal;
 mod send;
 
 use std::sync::{
@@ -13,11 +14,12 @@ use std::sync::{
 };
 
 use antiphon_core::{Broker, BrokerState, Channel, Inbox, Posts, Tasks};
+use antiphon_protocol::ClusterSecret;
 use bytes::Bytes;
 
 use super::PostgresUrl;
 use hear::Hearing;
-use payload::name;
+use seal::{Sealer, name};
 
 /// Posts that may wait to be sent, and the bytes that these may have together.
 const QUEUE_POSTS: usize = 16 * 1024;
@@ -28,17 +30,19 @@ pub struct PostgresBroker {
     hearing: Arc<Hearing>,
     posts: Posts,
     dropped: Arc<AtomicU64>,
+    secret: ClusterSecret,
 }
 
 impl PostgresBroker {
     /// Starts to connect; whether PostgreSQL is there shows in its state. Its tasks end with `tasks`.
-    pub fn start(url: &PostgresUrl, tasks: &Tasks) -> Arc<Self> {
+    pub fn start(url: &PostgresUrl, secret: &ClusterSecret, tasks: &Tasks) -> Arc<Self> {
         let (posts, waiting) = Posts::queue(QUEUE_POSTS, QUEUE_BYTES);
-        let hearing = Arc::new(Hearing::default());
+        let hearing = Arc::new(Hearing::new(secret.clone()));
         let dropped = Arc::new(AtomicU64::new(0));
         tasks.spawn_until_end(hear::run(url.clone(), hearing.clone()));
-        tasks.spawn_until_end(send::run(url.clone(), hearing.clone(), waiting, dropped.clone()));
-        Arc::new(Self { hearing, posts, dropped })
+        let sealer = Sealer::new(secret);
+        tasks.spawn_until_end(send::run(url.clone(), hearing.clone(), waiting, sealer, dropped.clone()));
+        Arc::new(Self { hearing, posts, dropped, secret: secret.clone() })
     }
 }
 
@@ -56,7 +60,7 @@ impl Broker for PostgresBroker {
     }
 
     fn post(&self, channel: &Channel, bytes: Bytes) {
-        if !self.hearing.ear.is_up() || !self.posts.put(name(channel), bytes) {
+        if !self.hearing.ear.is_up() || !self.posts.put(name(&self.secret, channel), bytes) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

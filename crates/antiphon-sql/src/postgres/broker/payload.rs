@@ -1,21 +1,12 @@
 //! A post as text: PostgreSQL takes payloads of less than 8,000 bytes, without a NUL. A larger post is cut into pieces,
 //! which arrive one behind the other, since they leave in one transaction.
 
-use antiphon_core::Channel;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// Bytes of a piece: as text, with its head and the longest name, it stays below what PostgreSQL takes.
 const PIECE_BYTES: usize = 5_400;
 /// More pieces than the largest envelope has.
 const PIECES_MAX: usize = 32;
-
-/// What a channel is called in a payload.
-pub(super) fn name(channel: &Channel) -> String {
-    match channel {
-        Channel::Topic(topic) => format!("topic {} {}", topic.tenant(), topic.name()),
-        Channel::Nodes => "nodes".to_owned(),
-    }
-}
 
 /// The payloads of a post. The number tells it from all others: PostgreSQL swallows a payload that was there before in the
 /// same transaction. None: it is larger than anything of ours.
@@ -38,8 +29,12 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Takes one payload; the post that it completes. `wants` says by its name whether a post is worth its decoding.
-    pub fn take(&mut self, payload: &str, wants: impl FnOnce(&str) -> bool) -> Option<Vec<u8>> {
+    /// Takes one payload; the post that it completes, with its channel's name. `wants` says by its name whether a post is worth its decoding.
+    pub fn take<'a>(
+        &mut self,
+        payload: &'a str,
+        wants: impl FnOnce(&str) -> bool,
+    ) -> Option<(&'a str, Vec<u8>)> {
         let mut parts = payload.splitn(5, ' ');
         let (number, index, count) = (parts.next()?, parts.next()?, parts.next()?);
         let (text, name) = (parts.next()?, parts.next()?);
@@ -55,7 +50,7 @@ impl Pieces {
         }
         BASE64_STANDARD.decode_vec(text, &mut self.bytes).ok()?;
         self.next = index + 1;
-        (self.next == count).then(|| std::mem::take(self).bytes)
+        (self.next == count).then(|| (name, std::mem::take(self).bytes))
     }
 }
 
@@ -74,7 +69,7 @@ mod tests {
             assert!(payloads.iter().all(|payload| payload.len() < 8_000), "{size}");
             let mut pieces = Pieces::default();
             let mut whole = payloads.iter().filter_map(|payload| pieces.take(payload, |said| said == name));
-            assert_eq!((whole.next(), whole.next()), (Some(bytes), None), "{size}");
+            assert_eq!((whole.next(), whole.next()), (Some((name.as_str(), bytes)), None), "{size}");
         }
         assert_eq!(of(1, "n", &vec![0; PIECE_BYTES * PIECES_MAX + 1]), None);
     }
@@ -90,7 +85,7 @@ mod tests {
             .all(|payload| pieces.take(payload, |_| true).is_none());
         assert!(missed);
         let whole: Vec<_> = second.iter().filter_map(|payload| pieces.take(payload, |_| true)).collect();
-        assert_eq!(whole, [vec![2; 12_000]]);
+        assert_eq!(whole, [("n", vec![2; 12_000])]);
     }
 
     #[test]
@@ -102,6 +97,6 @@ mod tests {
             assert_eq!(pieces.take(payload, |_| true), None, "{payload}");
         }
         assert_eq!(pieces.take("1 0 1 AA== n", |_| false), None);
-        assert_eq!(pieces.take("1 0 1 AA== n", |_| true), Some(vec![0]));
+        assert_eq!(pieces.take("1 0 1 AA== n", |_| true), Some(("n", vec![0])));
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     hear::{CHANNEL, Hearing, PATIENCE},
     payload,
+    seal::Sealer,
 };
 use crate::postgres::PostgresUrl;
 
@@ -27,12 +28,13 @@ pub(super) async fn run(
     url: PostgresUrl,
     hearing: Arc<Hearing>,
     mut waiting: WaitingPosts,
+    mut sealer: Sealer,
     dropped: Arc<AtomicU64>,
 ) {
     let mut attempt = 0;
     loop {
         if let Ok(connection) = url.within(PATIENCE, url.connect()).await {
-            let Some(sent) = send(connection, &mut waiting, &dropped).await else { return };
+            let Some(sent) = send(connection, &mut waiting, &mut sealer, &dropped).await else { return };
             attempt = if sent { 0 } else { attempt + 1 };
         } else {
             attempt += 1;
@@ -53,7 +55,12 @@ pub(super) async fn run(
 }
 
 /// Sends until the connection is lost; whether anything was sent. None: nobody will post any more.
-async fn send(mut connection: PgConnection, waiting: &mut WaitingPosts, dropped: &AtomicU64) -> Option<bool> {
+async fn send(
+    mut connection: PgConnection,
+    waiting: &mut WaitingPosts,
+    sealer: &mut Sealer,
+    dropped: &AtomicU64,
+) -> Option<bool> {
     // A ring that is lost costs a tick; waiting for the disk would cost each of them.
     let set = sqlx::query("select set_config('synchronous_commit', 'off', false)").execute(&mut connection);
     if !matches!(tokio::time::timeout(PATIENCE, set).await, Ok(Ok(_))) {
@@ -67,7 +74,7 @@ async fn send(mut connection: PgConnection, waiting: &mut WaitingPosts, dropped:
             return None;
         }
         let begun = Instant::now();
-        if !notify(&mut connection, &batch, &mut number, dropped).await {
+        if !notify(&mut connection, &batch, &mut number, sealer, dropped).await {
             dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
             return Some(sent);
         }
@@ -80,12 +87,13 @@ async fn notify(
     connection: &mut PgConnection,
     batch: &[Post],
     number: &mut u64,
+    sealer: &mut Sealer,
     dropped: &AtomicU64,
 ) -> bool {
     let mut payloads = Vec::with_capacity(batch.len());
     for post in batch {
         *number = number.wrapping_add(1);
-        match payload::of(*number, &post.channel, &post.bytes) {
+        match payload::of(*number, &post.channel, &sealer.seal(&post.channel, &post.bytes)) {
             Some(pieces) => payloads.extend(pieces),
             None => drop(dropped.fetch_add(1, Ordering::Relaxed)),
         }
