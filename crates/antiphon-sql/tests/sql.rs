@@ -365,3 +365,71 @@ async fn a_transaction_that_holds_a_topic_delays_that_topic_alone() {
     assert!(fresh.engines.store.append(&groups[..1]).await.unwrap()[0].is_ok());
     let Database::Postgres(_) = &fresh.database else { panic!("not PostgreSQL") };
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_deleted_before_a_publish_or_after_it_and_its_name_brings_nothing_back() {
+    let Some(fresh) = postgres("a_tenant_is_deleted_before_a_publish_or_after_it").await else { return };
+    let directory = fresh.engines.directory.clone();
+    directory.put_tenant(&tenant("acme")).await.unwrap();
+    let mut app = connect(&fresh).await;
+    // Published, and not committed yet: the deletion waits for it, and takes it along.
+    let mut held = app.begin().await.unwrap();
+    publish(&mut held, "before").await.unwrap();
+    let deletion = tokio::spawn({
+        let directory = directory.clone();
+        async move { directory.delete_tenant(&tenant("acme")).await }
+    });
+    let mut beside = connect(&fresh).await;
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%for update'";
+    let until = Instant::now() + PATIENCE;
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut beside).await.unwrap() == 0 {
+        assert!(Instant::now() < until, "the deletion does not wait");
+    }
+    held.commit().await.unwrap();
+    assert!(deletion.await.unwrap().unwrap());
+    // A snapshot of before the deletion does not help.
+    directory.put_tenant(&tenant("acme")).await.unwrap();
+    let mut old = app.begin().await.unwrap();
+    sqlx::query("set transaction isolation level repeatable read").execute(&mut *old).await.unwrap();
+    sqlx::query("select count(*) from antiphon.tenants").execute(&mut *old).await.unwrap();
+    assert!(directory.delete_tenant(&tenant("acme")).await.unwrap());
+    publish_to(&mut old, "other", "ghost", None).await.unwrap_err();
+    old.rollback().await.unwrap();
+    publish(&mut app, "ghost").await.unwrap_err();
+    directory.put_tenant(&tenant("acme")).await.unwrap();
+    for name in ["news", "other"] {
+        assert!(
+            fresh.engines.store.read(&topic(name), 0, 10, usize::MAX).await.unwrap().is_empty(),
+            "{name}"
+        );
+    }
+    // Other changes of the tenant need not wait for a publisher.
+    let mut held = app.begin().await.unwrap();
+    publish(&mut held, "held").await.unwrap();
+    assert!(directory.put_user(&tenant("acme"), &user("ann")).await.unwrap());
+    held.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repeat_that_says_the_same_is_a_duplicate_however_it_is_written() {
+    let Some(fresh) = postgres("a_repeat_that_says_the_same").await else { return };
+    fresh.engines.directory.put_tenant(&tenant("acme")).await.unwrap();
+    let mut app = connect(&fresh).await;
+    let text = Content::from_json(antiphon_protocol::ContentKind::Text, "\"\\u00e9\\/\"", 100).unwrap();
+    let by_a_node = antiphon_protocol::Draft { content: text, ..support::keyed("news", None, "k", "") };
+    support::append(&*fresh.engines.store, vec![by_a_node]).await;
+    assert!(publish_to(&mut app, "news", "é/", Some("k")).await.unwrap().2);
+    for (body, duplicate) in [("{\"a b\" : [1,\n2]}", false), ("{\"a b\":[1,2]}", true)] {
+        let row = sqlx::query(
+            "select duplicate from antiphon.publish('acme', 'news', body => $1::json, key => 'b')",
+        )
+        .bind(body)
+        .fetch_one(&mut app)
+        .await
+        .unwrap();
+        assert_eq!(row.get::<bool, _>(0), duplicate);
+    }
+    let other = "select antiphon.publish('acme', 'news', body => '{\"ab\":[1,2]}', key => 'b')";
+    assert!(sqlx::query(other).execute(&mut app).await.is_err());
+}

@@ -61,6 +61,12 @@ begin
 end
 $$;
 
+-- JSON without the white space that says nothing.
+create function antiphon.without_space(body text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select regexp_replace(body, '("(?:\\.|[^"\\])*")|[ \t\r\n]+', '\1', 'g')
+$$;
+
 -- The tenant's next revision, with its row locked; null: there is no such tenant.
 create function antiphon.next_revision(of_tenant text) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
@@ -124,7 +130,9 @@ begin
     elsif kept_kind = 'body' and antiphon.is_too_deep(json_text) then
         perform antiphon.refuse('body may be nested at most 32 deep');
     end if;
-    if not exists (select from antiphon.tenants t where t.id = of_tenant and not t.deleted) then
+    -- Held until the transaction ends: a tenant is deleted before this or after it, and other changes of it need not wait.
+    perform from antiphon.tenants t where t.id = of_tenant and not t.deleted for key share;
+    if not found then
         perform antiphon.refuse('there is no tenant "' || of_tenant || '"');
     end if;
 
@@ -144,7 +152,7 @@ begin
         select * into kept from antiphon.entries e
             where e.topic_id = log.id and e.author is not distinct from by_user and e.key = by_key;
         if found then
-            if kept.kind <> kept_kind or kept.content <> json_text or kept.project is distinct from of_project then
+            if kept.kind <> kept_kind or antiphon.without_space(kept.content) <> antiphon.without_space(json_text) or kept.project is distinct from of_project then
                 raise exception using errcode = 'unique_violation',
                     message = 'antiphon: key was used before for another entry of this topic and author';
             end if;

@@ -11,6 +11,11 @@ use crate::error::Fault;
 impl PostgresEngine {
     pub(super) async fn remove_tenant(&self, tenant: &TenantId) -> Result<bool, Fault> {
         let mut tx = self.begin().await?;
+        // Whoever publishes by SQL holds the tenant's key until it commits: it is before this or after it.
+        sqlx::query("select from antiphon.tenants where id = $1 for update")
+            .bind(tenant.as_str())
+            .execute(&mut *tx)
+            .await?;
         let Some(revision) = next_revision(&mut tx, tenant).await? else {
             return Ok(false);
         };
