@@ -16,7 +16,7 @@ use std::{
 use antiphon_axum::HalfOpen;
 use antiphon_core::{Limits, Tasks};
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -189,16 +189,16 @@ impl Door {
         peer: SocketAddr,
         slot: Slot,
     ) {
-        let begun = Arc::new(Begun { yes: AtomicBool::new(false), slot: Mutex::new(Some(slot)) });
+        let begun = Arc::new(Begun { yes: AtomicBool::new(false), slot: Mutex::new(Some(Arc::new(slot))) });
         let (router, seen) = (self.router, begun.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let place = seen.note();
+            let place = seen.note(request.version());
             let router = router.clone();
             async move {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
                 if let Some(slot) = place {
-                    request.extensions_mut().insert(HalfOpen(Arc::new(slot)));
+                    request.extensions_mut().insert(HalfOpen(slot));
                 }
                 router.oneshot(request).await.map_err(|never: Infallible| never)
             }
@@ -230,17 +230,19 @@ impl Door {
     }
 }
 
-/// Whether a connection's first request has come, and the slot that it has until then.
+/// Whether a connection's first request has come, and the slot that it has.
 struct Begun {
     yes: AtomicBool,
-    slot: Mutex<Option<Slot>>,
+    slot: Mutex<Option<Arc<Slot>>>,
 }
 
 impl Begun {
-    /// The first request takes the connection's slot along.
-    fn note(&self) -> Option<Slot> {
+    /// A request has come; the slot goes along with it. Over HTTP/1 the connection keeps it too, until it has become a socket or
+    /// ends; over HTTP/2 it goes with the first request, since sockets that have shown who they are may stay beside others.
+    fn note(&self, version: Version) -> Option<Arc<Slot>> {
         self.yes.store(true, Ordering::Relaxed);
-        self.slot.lock().take()
+        let mut slot = self.slot.lock();
+        if version == Version::HTTP_2 { slot.take() } else { slot.clone() }
     }
 }
 

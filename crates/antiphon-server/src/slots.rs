@@ -1,5 +1,5 @@
-//! How many connections may be half open, in all and from one address: they have sent no request yet, or their socket has
-//! not shown who it is.
+//! How many connections may be half open, in all and from one address: they are no socket yet, or their socket has not shown
+//! who it is.
 
 use std::{
     collections::HashMap,

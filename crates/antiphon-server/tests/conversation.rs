@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::{io::Read, time::Duration};
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use antiphon_client::{Client, Content, Draft, Event, Raw};
 use serde_json::json;
@@ -157,6 +160,22 @@ async fn a_conversation_through_tls_of_our_own_is_the_same() {
             None => panic!("the subscription ended"),
         }
     }
+}
+
+#[test]
+fn whoever_idles_after_a_request_has_a_place_until_he_leaves() {
+    let node = Node::serve_with("[limits]\nhalf_open = 2\n", &[]);
+    let asked = || {
+        let mut socket = node.connect();
+        socket.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+        let answered = socket.read(&mut [0; 12]).is_ok_and(|read| read > 0);
+        answered.then_some(socket)
+    };
+    let (first, second) = (asked(), asked());
+    assert!(first.is_some() && second.is_some() && asked().is_none());
+    drop(first);
+    eventually("his place is free", || asked().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

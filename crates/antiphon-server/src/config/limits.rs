@@ -99,9 +99,9 @@ bounds! {
     /// Frames and requests a second of all users of one tenant at this node; 0: no bound.
     #[schemars(extend("minimum" = 0))]
     tenant_rate: u32,
-    /// Connections without a request yet, and as many without an identity yet, of this node.
+    /// Connections that are no socket yet, idle ones of HTTP/1 too, and sockets without an identity yet, of this node.
     half_open: usize,
-    /// Connections without a request yet from one address that is neither loopback nor a trusted proxy.
+    /// The same from one address that is neither loopback nor a trusted proxy.
     half_open_per_address: usize,
     /// Entries that a topic keeps in memory for its subscribers.
     ring_entries: usize,
