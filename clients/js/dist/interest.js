@@ -95,7 +95,7 @@ export class Interest {
     hear(line, said, text) {
         switch (said.type) {
             case 'MESSAGE':
-                if (said.position === undefined)
+                if (typeof said.position !== 'string')
                     return this.#plain(line, text);
                 this.#message(line, said);
                 return true;

@@ -114,7 +114,7 @@ export class Interest implements StreamOwner {
   hear(line: Line, said: ServerFrame, text: string): boolean {
     switch (said.type) {
       case 'MESSAGE':
-        if (said.position === undefined) return this.#plain(line, text);
+        if (typeof said.position !== 'string') return this.#plain(line, text);
         this.#message(line, said as unknown as Message);
         return true;
       case 'POSITION':

@@ -148,6 +148,9 @@ impl Feed {
     }
 
     fn keep(&self, state: &mut State, offset: u64, revision: u64, delivery: Delivery) -> Verdict {
+        if state.early.contains_key(&offset) {
+            return Verdict::Early(false);
+        }
         let bytes: usize = state.early.values().map(|(_, kept)| kept.frame.len()).sum();
         if state.early.len() >= EARLY_MAX || bytes + delivery.frame.len() > self.bounds.bytes {
             return Verdict::Gap;

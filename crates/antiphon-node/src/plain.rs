@@ -15,7 +15,8 @@ use crate::{node::Node, state::parked::Parked};
 struct PlainFields {
     #[serde(default, rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
+    /// Some if it is there at all, whatever it is.
+    #[serde(default, deserialize_with = "present")]
     position: Option<serde_json::Value>,
     #[serde(default)]
     project: Option<PlainProject>,
@@ -26,6 +27,13 @@ struct PlainProject {
     #[serde(default)]
     id: Option<ProjectId>,
 }
+
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(from).map(Some)
+}
+
+/// Types of frames that are named already and not spoken yet.
+const LATER_TYPES: [&str; 3] = ["ACK", "UNREAD", "READ"];
 
 /// What a plain message is.
 enum Plain {
@@ -55,7 +63,9 @@ fn read(bytes: &Bytes, high: Option<Position>) -> Result<Plain, &'static str> {
             Err("it has a position: only entries of the log have")
         };
     }
-    if fields.kind.is_some_and(|kind| kind != "MESSAGE" && FRAME_TYPES.contains(&kind.as_str())) {
+    if fields.kind.is_some_and(|kind| {
+        kind != "MESSAGE" && [FRAME_TYPES, &LATER_TYPES].concat().contains(&kind.as_str())
+    }) {
         return Err("its type is one of ours");
     }
     let project = fields.project.and_then(|project| project.id);
@@ -139,6 +149,8 @@ mod tests {
             r#"{"type":"SIGNAL"}"#,
             r#"{"type":5}"#,
             r#"{"position":"x"}"#,
+            r#"{"type":"MESSAGE","position":null}"#,
+            r#"{"type":"READ"}"#,
             r#"{"position":"00000000000000e2-1-0000000000000001"}"#,
             r#"{"project":{"id":""}}"#,
         ] {
