@@ -20,6 +20,7 @@ const NEEDS: &[Need] = &[
     Need { what: "javac", package: "default-jdk-headless", there: || program("javac").is_some() },
     Need { what: "mvn", package: "maven", there: || program("mvn").is_some() },
     Need { what: "python3", package: "python3", there: || program("python3").is_some() },
+    Need { what: "python3-venv", package: "python3-venv", there: venv },
     Need { what: "openssl", package: "openssl", there: || program("openssl").is_some() },
     Need { what: "node", package: "nodejs", there: || program("node").is_some() },
     Need { what: "npm", package: "npm", there: || program("npm").is_some() },
@@ -54,6 +55,12 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// The browser for the tests that need one.
 pub fn browser() -> Option<PathBuf> {
     ["chromium", "chromium-browser", "google-chrome"].iter().find_map(|name| program(name))
+}
+
+/// Debian keeps what makes virtual environments apart from Python.
+fn venv() -> bool {
+    let asked = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    asked.is_ok_and(|output| output.status.success())
 }
 
 fn postgres() -> bool {
