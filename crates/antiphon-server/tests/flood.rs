@@ -25,14 +25,21 @@ const PUBLISHES: usize = 40;
 const SLOWEST: Duration = Duration::from_secs(6);
 /// Jain's index of the rates that the quiet clients get: 1 where all are equal, 1/20 where one has all.
 const FAIRNESS: f64 = 0.9;
+/// The same of the two tenants that they are of.
+const FAIRNESS_OF_TENANTS: f64 = 0.95;
+
+fn jain(rates: &[f64]) -> f64 {
+    let sum: f64 = rates.iter().sum();
+    sum * sum / (rates.len() as f64 * rates.iter().map(|rate| rate * rate).sum::<f64>())
+}
 
 fn config(strikes: u32) -> String {
     format!("shards = 1\nrate_limit = {RATE}\n[limits]\nrate_burst_seconds = 1\nrate_strikes = {strikes}\n")
 }
 
-fn identified(server: &Server, user: &str, topic: &str) -> Ear {
+fn identified(server: &Server, tenant: &str, user: &str, topic: &str) -> Ear {
     let mut ear = Ear::connect(server.address());
-    ear.say(&json!({"type": "SUBSCRIBE", "token": jwt("acme", user), "topics": [topic]}));
+    ear.say(&json!({"type": "SUBSCRIBE", "token": jwt(tenant, user), "topics": [topic]}));
     ear.wait_for("SUBSCRIPTION_SUCCESSFUL");
     ear
 }
@@ -87,8 +94,8 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn new(server: &Server, user: &str) -> Self {
-        let ear = identified(server, user, &format!("of-{user}"));
+    fn new(server: &Server, tenant: &str, user: &str) -> Self {
+        let ear = identified(server, tenant, user, &format!("of-{user}"));
         Self { ear, accepted: 0, said_at: Instant::now(), slowest: Duration::ZERO, done_at: None }
     }
 
@@ -124,13 +131,17 @@ fn who_floods_is_told_when_to_come_again_and_the_publishes_of_others_on_its_shar
     let began = Instant::now();
     let flooders: Vec<_> = (0..FLOODERS)
         .map(|_| {
-            let (ear, tally, ends) = (identified(&server, "eve", "flood"), tally.clone(), ends.clone());
+            let (ear, tally, ends) =
+                (identified(&server, "acme", "eve", "flood"), tally.clone(), ends.clone());
             std::thread::spawn(move || flood(ear, &tally, &ends))
         })
         .collect();
     let limited = || tally.limited.load(Ordering::Relaxed);
     crowd::wait("they are over their rate", || limited() > 1000);
-    let mut quiet: Vec<Quiet> = (0..QUIET).map(|number| Quiet::new(&server, &format!("u{number}"))).collect();
+    // Half of them beside the flooders in their tenant, half in another one.
+    let tenant = |number: usize| if number.is_multiple_of(2) { "acme" } else { "globex" };
+    let mut quiet: Vec<Quiet> =
+        (0..QUIET).map(|number| Quiet::new(&server, tenant(number), &format!("u{number}"))).collect();
     let (since, before) = (Instant::now(), limited());
     quiet.iter_mut().for_each(Quiet::say);
     crowd::wait("all have published", || {
@@ -145,24 +156,24 @@ fn who_floods_is_told_when_to_come_again_and_the_publishes_of_others_on_its_shar
     let most = FLOODERS as u64 * RATE * (began.elapsed().as_secs() + 2);
     let rates: Vec<f64> =
         quiet.iter().map(|one| 1.0 / (one.done_at.expect("done") - since).as_secs_f64()).collect();
-    let sum: f64 = rates.iter().sum();
-    let jain = sum * sum / (rates.len() as f64 * rates.iter().map(|rate| rate * rate).sum::<f64>());
+    let tenants = [0, 1].map(|first| rates.iter().skip(first).step_by(2).sum::<f64>());
+    let (jain, jain_of_tenants) = (jain(&rates), jain(&tenants));
     let slowest = quiet.iter().map(|one| one.slowest).max().unwrap();
     println!(
-        "{} publishes of {QUIET}, the slowest in {slowest:?}, Jain's index {jain:.3}; meanwhile {during} frames were \
+        "{} publishes of {QUIET}, the slowest in {slowest:?}, Jain's index {jain:.3}, of two tenants {jain_of_tenants:.3}; meanwhile {during} frames were \
          refused; of the flood {accepted} were accepted, at most {most} may be",
         QUIET * PUBLISHES
     );
     assert!(during > 100, "it was a flood while they published: {during}");
     assert!(accepted <= most, "{accepted} of a flood");
-    assert!(slowest < SLOWEST && jain > FAIRNESS);
+    assert!(slowest < SLOWEST && jain > FAIRNESS && jain_of_tenants > FAIRNESS_OF_TENANTS);
 }
 
 #[test]
 fn who_goes_on_is_ended_with_4029_and_who_waits_as_long_as_it_was_told_is_heard() {
     let server = Server::start(&config(100), &[]);
-    let mut heeds = identified(&server, "ann", "flood");
-    let mut goes_on = identified(&server, "eve", "flood");
+    let mut heeds = identified(&server, "acme", "ann", "flood");
+    let mut goes_on = identified(&server, "acme", "eve", "flood");
     let ping = json!({"type": "PING"});
     for _ in 0..2 * RATE {
         goes_on.say(&ping);
