@@ -32,6 +32,10 @@ impl Session {
     ) {
         let shown = frame.token.as_deref().map(tag);
         match (&self.caller, shown) {
+            // It did show one, and was told to come again with it: what it said behind that is not worth its end.
+            (None, None) if self.was_shown => {
+                self.refuse(frame.reference.as_deref(), None, Refusal::unavailable(1000), acts);
+            }
             (None, None) => {
                 self.warn("the first frame has none", "no token was provided");
                 self.terminate(TerminateReason::NoTokenProvided, acts);
@@ -77,7 +81,7 @@ impl Session {
             Err(AuthError::Seam(error)) => {
                 tracing::warn!(%error, "a token could not be checked");
                 // Time to show it again.
-                self.opened_ms = now_ms;
+                (self.opened_ms, self.was_shown) = (now_ms, true);
                 return self.refuse(frame.reference.as_deref(), None, Refusal::unavailable(1000), acts);
             }
         };

@@ -18,6 +18,8 @@ pub struct Session {
     pub(crate) caller: Option<Arc<Caller>>,
     /// Which token was shown last.
     pub(crate) token_tag: [u8; 16],
+    /// A token was shown that could not be checked for now.
+    pub(crate) was_shown: bool,
     pub(crate) opening: Option<Box<Opening>>,
     pub(crate) opened_ms: i64,
     pub(crate) topics: Topics,
@@ -38,6 +40,7 @@ impl Session {
             opening: caller.is_none().then(|| Box::new(opening)),
             caller,
             token_tag: [0; 16],
+            was_shown: false,
             opened_ms: now_ms,
             topics: Topics(smallvec::SmallVec::new()),
             wait: Wait::Nothing,
