@@ -180,25 +180,29 @@ impl Shard {
     }
 
     /// Goes on with one subscriber whose connection takes something again. True: it has to read a page of the log after
-    /// [`Shard::offset`].
-    pub fn go_on(&mut self, key: SubscriberKey, outlets: &mut impl Outlets) -> bool {
-        let local = &mut self.topics[key.topic];
-        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return false };
+    /// what [`Shard::reads_log`] says.
+    pub fn go_on(&mut self, key: SubscriberKey, outlets: &mut impl Outlets) -> Result<bool, ChangesFirst> {
+        let Some(local) = self.topics.get_mut(key.topic) else { return Ok(false) };
+        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return Ok(false) };
         loop {
-            let (Place::Ring(slot) | Place::Behind(slot)) = subscriber.place else { return true };
+            let (Place::Ring(slot) | Place::Behind(slot)) = subscriber.place else { return Ok(true) };
             self.gathered.clear();
             let Some(end) = local.feed.read(self.index, slot, &mut self.gathered) else {
                 subscriber.place = Place::Log;
-                return true;
+                return Ok(true);
             };
             if self.gathered.is_empty() {
                 subscriber.place = Place::Ring(slot);
-                return false;
+                return Ok(false);
+            }
+            // As in a pass: seen after the ring was read.
+            if self.mailbox.has_changes() {
+                return Err(ChangesFirst);
             }
             let (mut batch, after) = Batch::cut(&self.gathered);
             subscriber.give(&mut batch, end - after.len() as u64, outlets);
             if let Place::Behind(_) = subscriber.place {
-                return false;
+                return Ok(false);
             }
         }
     }
@@ -210,6 +214,7 @@ impl Shard {
     }
 
     /// Gives a page of the log, which brings a subscriber up to `upto`. False: its connection was blocked, nothing was taken.
+    /// Changes that came before it are looked after first.
     pub fn give_page(
         &mut self,
         key: SubscriberKey,

@@ -230,6 +230,7 @@ impl World {
     /// Everybody takes something again.
     fn unblock(&mut self) {
         self.sockets.blocked.clear();
+        drop(self.shard.mailbox().take_changes());
         for number in 0..self.ones.len() {
             if !std::mem::take(&mut self.ones[number].is_behind) {
                 continue;
@@ -238,7 +239,7 @@ impl World {
             let one = &mut self.ones[number];
             one.expected.extend(frames);
             one.pending.clear();
-            assert!(!self.shard.go_on(one.key, &mut self.sockets));
+            assert!(!self.shard.go_on(one.key, &mut self.sockets).unwrap());
         }
     }
 

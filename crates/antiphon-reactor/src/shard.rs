@@ -232,6 +232,8 @@ impl ShardThread {
             return;
         }
         let index = to.connection;
+        // The page was read after what its entries were sent after: that has to count before they leave.
+        self.take_changes();
         if let Some(connection) = self.links.connections.get_mut(index) {
             connection.reads_page = false;
             if !connection.session.keys().any(|held| held == key) {
@@ -271,7 +273,7 @@ impl ShardThread {
     }
 
     /// Members whose rights changed, and logs that are not what they were.
-    fn take_changes(&mut self) {
+    pub(crate) fn take_changes(&mut self) {
         while self.hub.mailbox().has_changes() {
             let (members, restarted) = self.hub.mailbox().take_changes();
             if !members.is_empty() {

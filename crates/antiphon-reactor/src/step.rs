@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use antiphon_hub::SubscriberKey;
+use antiphon_hub::{ChangesFirst, SubscriberKey};
 use antiphon_node::{By, EndReason};
 use antiphon_protocol::{CloseCode, Topic, now_ms};
 use antiphon_session::{Act, Answer, Operation, Session};
@@ -102,9 +102,13 @@ impl ShardThread {
 
     /// Lets one subscriber go on from the ring, or asks for a page of the log.
     pub(crate) fn go_on_with(&mut self, index: usize, key: SubscriberKey) {
-        let needs_page = self.hub.go_on(key, &mut self.links);
-        if needs_page {
-            self.ask_page(index, key);
+        loop {
+            match self.hub.go_on(key, &mut self.links) {
+                Ok(true) => return self.ask_page(index, key),
+                Ok(false) => return,
+                // What an entry was sent after has to count before the entry leaves; the subscriber may be gone by then.
+                Err(ChangesFirst) => self.take_changes(),
+            }
         }
     }
 

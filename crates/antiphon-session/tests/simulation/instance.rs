@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use antiphon_core::{AuthError, Authenticator, Identity, Limits, Tasks, TopicRules};
-use antiphon_hub::{Outlets, Shard, SubscriberKey, Taken, Wake};
+use antiphon_hub::{ChangesFirst, Outlets, Shard, SubscriberKey, Taken, Wake};
 use antiphon_memory::MemoryPresence;
 use antiphon_node::{By, Catchup, Engines, Node};
 use antiphon_protocol::{ClusterSecret, Position, ServerFrame, TenantId, UserId};
@@ -319,8 +319,12 @@ impl Turns {
     }
 
     fn go_on_with(&mut self, id: usize, key: SubscriberKey) {
-        if self.hub.go_on(key, &mut self.links) {
-            self.ask_page(id, key);
+        loop {
+            match self.hub.go_on(key, &mut self.links) {
+                Ok(true) => return self.ask_page(id, key),
+                Ok(false) => return,
+                Err(ChangesFirst) => self.take_changes(),
+            }
         }
     }
 
