@@ -26,7 +26,7 @@ pub use async_trait::async_trait;
 
 pub use antiphon_core::{
     Access, Action, Appended, AuthError, Authenticator, Authorizer, Directory, Identity, Limits,
-    MemberSettings, SeamError, Settings, TopicRule, TopicRules, UserState,
+    MemberSettings, PublishHook, SeamError, Settings, TopicRule, TopicRules, UserState, Verdict,
 };
 pub use antiphon_protocol::{
     Content, Draft, Entry, Key, Position, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId,

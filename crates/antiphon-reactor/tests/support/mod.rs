@@ -118,6 +118,7 @@ impl Cluster {
             presence: self.presence.clone(),
             authenticator: Arc::new(SaysWho(self.directory.clone())),
             authorizer: Arc::new(TopicRules::default()),
+            hook: None,
             tokens: None,
             keys: None,
         };
