@@ -23,6 +23,7 @@ mod builder;
 pub use antiphon_axum::{HttpOptions, PeerAddress};
 /// For implementing the traits here, without a dependency of one's own.
 pub use async_trait::async_trait;
+pub use uuid::Uuid;
 
 pub use antiphon_core::{
     Access, Action, Appended, AuthError, Authenticator, Authorizer, Directory, Identity, Limits,
