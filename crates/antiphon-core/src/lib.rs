@@ -10,6 +10,7 @@ mod credential;
 mod directory;
 mod ear;
 mod error;
+mod hook;
 mod identity;
 mod lease;
 mod limits;
@@ -29,6 +30,7 @@ pub use credential::{
 pub use directory::{Directory, Listed, MemberSettings, Page, Settings, UserState};
 pub use ear::Ear;
 pub use error::SeamError;
+pub use hook::{PublishHook, Verdict};
 pub use identity::{
     ApiKey, ApiKeys, AuthError, Authenticator, Identity, NewKey, NewToken, OpaqueToken, Scope, Tokens,
 };

@@ -15,6 +15,14 @@ pub struct Limits {
     pub publish_queue: usize,
     /// Drafts that go into one transaction.
     pub commit_batch: usize,
+    /// Publishes that the application is being asked about at once.
+    pub publish_hook_calls: usize,
+    /// Publishes and signals that may wait for it or behind it, over all connections.
+    pub publish_hook_queue: usize,
+    /// How long a publish may wait until the application is asked about it.
+    pub publish_hook_wait: Duration,
+    /// How long the application may take for its answer.
+    pub publish_hook_timeout: Duration,
     /// Topics that one connection may be subscribed to.
     pub topics_per_connection: usize,
     /// Frames a second of one connection; 0: no bound.
@@ -103,6 +111,10 @@ impl Default for Limits {
             publishes_in_flight: 256,
             publish_queue: 4096,
             commit_batch: 64,
+            publish_hook_calls: 256,
+            publish_hook_queue: 4096,
+            publish_hook_wait: Duration::from_secs(10),
+            publish_hook_timeout: Duration::from_secs(5),
             topics_per_connection: 1000,
             rate_per_second: 100,
             rate_burst_seconds: 10,

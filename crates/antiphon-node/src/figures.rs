@@ -18,6 +18,7 @@ impl Node {
         level(&m.topics_gauge, self.hub.feed_count() as u64);
         level(&m.tenants_gauge, self.audiences.len() as u64);
         level(&m.queue_gauge, self.lanes.waiting() as u64);
+        level(&m.hook_gauge, self.asking.waiting() as u64);
         level(&m.broker_up, u64::from(self.engines.broker.current_state() == BrokerState::Up));
         level(&m.broker_dropped, self.engines.broker.dropped());
         level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);

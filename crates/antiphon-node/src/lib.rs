@@ -1,6 +1,6 @@
 //! One running instance: the operations that sessions and the HTTP API ask for, and the walk of an entry.
 //!
-//! `publish` checks, appends and rings; `receive` takes what rings here; `repair` reads what a bell lost; `tick`
+//! `hook` asks the application first where it wants to be asked, `publish` checks, appends and rings; `receive` takes what rings here; `repair` reads what a bell lost; `tick`
 //! looks after both. Nothing here knows a transport or an engine.
 
 mod caller;
@@ -8,6 +8,7 @@ mod metrics;
 mod node;
 mod state;
 
+mod hook;
 mod plain;
 mod publish;
 mod receive;
@@ -35,4 +36,5 @@ pub use health::Health;
 pub use metrics::{EndReason, Metrics};
 pub use node::{Engines, Node};
 pub use publish::Published;
+pub use state::turns::Turns;
 pub use subscribe::{Catchup, Subscribed};

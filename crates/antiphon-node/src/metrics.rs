@@ -39,6 +39,24 @@ pub enum EndReason {
     Panic,
 }
 
+/// What the application said about a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum HookOutcome {
+    /// It may be published.
+    Allowed,
+    /// The application has published it.
+    Published,
+    /// It may not.
+    Refused,
+    /// Nothing that could be used, or nothing in time.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HookLabels {
+    outcome: HookOutcome,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndLabels {
     reason: EndReason,
@@ -98,6 +116,9 @@ pub struct Metrics {
     pub publish_seconds: Histogram,
     /// From an entry's or signal's arrival in its feed to the end of the pass that wrote it.
     pub write_seconds: Histogram,
+    /// How long the application took for its answer about a publish.
+    pub(crate) hook_seconds: Histogram,
+    hook_answers: Family<HookLabels, Counter>,
     ends: Family<EndLabels, Counter>,
     pub(crate) connections_gauge: Gauge,
     pub(crate) identified_gauge: Gauge,
@@ -105,6 +126,7 @@ pub struct Metrics {
     pub(crate) topics_gauge: Gauge,
     pub(crate) tenants_gauge: Gauge,
     pub(crate) queue_gauge: Gauge,
+    pub(crate) hook_gauge: Gauge,
     pub(crate) broker_up: Gauge,
     pub(crate) broker_dropped: Gauge,
     pub(crate) nodes_gauge: Gauge,
@@ -130,6 +152,8 @@ impl Metrics {
             panics: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
+            hook_seconds: latency(),
+            hook_answers: Family::default(),
             ends: Family::default(),
             connections_gauge: Gauge::default(),
             identified_gauge: Gauge::default(),
@@ -137,6 +161,7 @@ impl Metrics {
             topics_gauge: Gauge::default(),
             tenants_gauge: Gauge::default(),
             queue_gauge: Gauge::default(),
+            hook_gauge: Gauge::default(),
             broker_up: Gauge::default(),
             broker_dropped: Gauge::default(),
             nodes_gauge: Gauge::default(),
@@ -179,10 +204,22 @@ impl Metrics {
             self.write_seconds.clone(),
         );
         r.register("connections_ended", "Connections ended, by reason", self.ends.clone());
+        r.register_with_unit(
+            "publish_hook",
+            "From asking the publish hook to its answer",
+            Unit::Seconds,
+            self.hook_seconds.clone(),
+        );
+        r.register("publish_hook_answers", "Answers of the publish hook", self.hook_answers.clone());
+        r.register("publish_hook_queue", "Publishes at or before the publish hook", self.hook_gauge.clone());
         r.register("publish_queue", "Publishes waiting for a commit", self.queue_gauge.clone());
         r.register("broker_up", "1 while the broker answers", self.broker_up.clone());
         r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
         r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
+    }
+
+    pub(crate) fn hook_answered(&self, outcome: HookOutcome) {
+        self.hook_answers.get_or_create(&HookLabels { outcome }).inc();
     }
 
     /// A connection ended.

@@ -10,7 +10,7 @@ use std::{
 
 use antiphon_core::{
     ApiKeys, Authenticator, Authorizer, Broker, BrokerState, Channel, Directory, Limits, PlainChannel,
-    Presence, SeamError, Store, Tail, Tasks, Tokens,
+    Presence, PublishHook, SeamError, Store, Tail, Tasks, Tokens,
 };
 use antiphon_hub::{Hub, RingBounds};
 use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
@@ -19,8 +19,9 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
-        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays, shares::Shares,
+        asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing,
+        health::HealthState, lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs,
+        replays::Replays, shares::Shares,
     },
 };
 
@@ -43,6 +44,8 @@ pub struct Engines {
     pub authenticator: Arc<dyn Authenticator>,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
+    /// The application's say in what its users publish, if it wants one.
+    pub hook: Option<Arc<dyn PublishHook>>,
     /// Opaque tokens, if they are ours.
     pub tokens: Option<Arc<dyn Tokens>>,
     /// API keys, if they are ours.
@@ -63,6 +66,7 @@ pub struct Node {
     pub(crate) existing: Existing,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
+    pub(crate) asking: Asking,
     pub(crate) repairs: Repairs,
     pub(crate) replays: Replays,
     pub(crate) shares: Shares,
@@ -94,6 +98,7 @@ impl Node {
             existing: Existing::default(),
             doorkeeper,
             lanes,
+            asking: Asking::new(&limits),
             repairs: Repairs::default(),
             replays: Replays::default(),
             shares: Shares::default(),

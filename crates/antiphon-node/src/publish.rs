@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     caller::By,
     node::{Node, refuse},
-    state::lane::{Done, Job, Work},
+    state::lane::{Job, Work},
 };
 
 /// What a publish was answered with.
@@ -22,24 +22,37 @@ pub type Published = Result<Vec<Appended>, Refusal>;
 impl Node {
     /// Appends drafts of one tenant, all or none, and resolves after the commit.
     pub async fn publish(&self, by: &By, drafts: Vec<Draft>) -> Published {
+        let since = Instant::now();
+        let Some(hook) = self.hook_for(by) else { return self.append(by.clone(), drafts, since).await };
+        let Some(_place) = self.asking.place() else { return Err(Refusal::unavailable(1000)) };
+        self.publish_asked(&*hook, by, drafts, since).await
+    }
+
+    /// Appends drafts about which nobody has to be asked, or was.
+    pub(crate) async fn append(&self, by: By, drafts: Vec<Draft>, since: Instant) -> Published {
         let (answer, wait) = oneshot::channel();
-        self.publish_then(by.clone(), drafts, move |published| drop(answer.send(published)));
+        self.append_then(by, drafts, since, move |published| drop(answer.send(published)));
         wait.await.unwrap_or_else(|_| Err(Refusal::unavailable(1000)))
     }
 
     /// The same without waiting: `done` is called after the commit, in the order in which one tenant's drafts were given.
-    pub fn publish_then(&self, by: By, drafts: Vec<Draft>, done: impl FnOnce(Published) + Send + 'static) {
+    pub(crate) fn append_then(
+        &self,
+        by: By,
+        drafts: Vec<Draft>,
+        since: Instant,
+        done: impl FnOnce(Published) + Send + 'static,
+    ) {
         let Some(tenant) = drafts.first().map(|draft| draft.topic.tenant().clone()) else {
             return done(Err(Refusal::invalid("there is nothing to publish")));
         };
         if drafts.iter().any(|draft| *draft.topic.tenant() != tenant) {
             return done(Err(Refusal::forbidden()));
         }
-        self.queue(by, tenant, Work::Append(drafts), Box::new(done));
+        self.queue(Job { by, tenant, work: Work::Append(drafts), done: Box::new(done), since });
     }
 
-    pub(crate) fn queue(&self, by: By, tenant: TenantId, work: Work, done: Done) {
-        let job = Job { by, tenant, work, done, since: Instant::now() };
+    pub(crate) fn queue(&self, job: Job) {
         if let Err(job) = self.lanes.push(job) {
             (job.done)(Err(Refusal::unavailable(1000)));
         }
@@ -66,7 +79,7 @@ impl Node {
         let (mut groups, mut jobs) = (Vec::new(), Vec::new());
         for job in batch {
             let revision = revisions.get(&job.tenant).copied().unwrap_or(0);
-            match self.check(&job, revision) {
+            match self.check(&job.by, &job.work, revision) {
                 Err(refusal) => (job.done)(Err(refusal)),
                 Ok(()) => {
                     let Job { work, done, since, .. } = job;
@@ -129,16 +142,16 @@ impl Node {
         Ok(revisions)
     }
 
-    fn check(&self, job: &Job, revision: u64) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, by: &By, work: &Work, revision: u64) -> Result<(), Refusal> {
         if revision == 0 {
             return Err(Refusal::forbidden());
         }
-        match &job.work {
+        match work {
             Work::Append(drafts) => drafts.iter().try_for_each(|draft| {
-                self.authorize(&job.by, Action::Publish, &draft.topic, draft.project().as_ref())
+                self.authorize(by, Action::Publish, &draft.topic, draft.project().as_ref())
             }),
             Work::Signal(signal) => {
-                self.authorize(&job.by, Action::Publish, &signal.topic, signal.project().as_ref())
+                self.authorize(by, Action::Publish, &signal.topic, signal.project().as_ref())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Signals: never stored, at most once, and yet only for those who are meant at the time.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use antiphon_core::{Action, Channel};
 use antiphon_hub::Delivery;
@@ -8,7 +8,12 @@ use antiphon_protocol::{Parcel, Refusal, Signal, encode_signal, now_ms};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::{caller::By, node::Node, publish::Published, state::lane::Work};
+use crate::{
+    caller::By,
+    node::Node,
+    publish::Published,
+    state::lane::{Job, Work},
+};
 
 impl Node {
     /// Sends a signal.
@@ -19,9 +24,10 @@ impl Node {
     }
 
     /// Sends a signal behind what its tenant has queued; `done` hears of it.
-    pub fn signal_then(&self, by: By, signal: Signal, done: impl FnOnce(Published) + Send + 'static) {
+    pub(crate) fn signal_then(&self, by: By, signal: Signal, done: impl FnOnce(Published) + Send + 'static) {
         let tenant = signal.topic.tenant().clone();
-        self.queue(by, tenant, Work::Signal(signal), Box::new(done));
+        let (work, since) = (Work::Signal(signal), Instant::now());
+        self.queue(Job { by, tenant, work, done: Box::new(done), since });
     }
 
     /// Sends a signal at once if nothing has to be asked for it; else gives it back.

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use antiphon_node::EndReason;
+use antiphon_node::{EndReason, Turns};
 use antiphon_session::Session;
 use antiphon_ws::Decoder;
 
@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     pub outlet: Outlet,
     pub decoder: Decoder,
     pub session: Session,
+    /// The order of what it publishes.
+    pub turns: Turns,
     /// Bytes that came while the session did not want frames.
     pub unread: Option<Vec<u8>>,
     /// The socket may have more to read.

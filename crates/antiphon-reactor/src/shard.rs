@@ -11,7 +11,7 @@ use std::{
 
 use antiphon_core::Limits;
 use antiphon_hub::{Shard, SubscriberKey};
-use antiphon_node::{Catchup, EndReason, Node};
+use antiphon_node::{Catchup, EndReason, Node, Turns};
 use antiphon_protocol::ServerFrame;
 use antiphon_session::{Act, Session};
 use antiphon_ws::{Decoder, Opcode, encode};
@@ -189,6 +189,7 @@ impl ShardThread {
             outlet: Outlet::new(socket),
             decoder: Decoder::new(),
             session: Session::new(opening, Self::wall()),
+            turns: Turns::default(),
             unread: (!read.is_empty()).then(|| read.to_vec()),
             is_readable: true,
             reads_page: false,

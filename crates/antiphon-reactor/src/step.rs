@@ -43,13 +43,17 @@ impl ShardThread {
             Act::Operate(operation) => self.operate(index, operation),
             Act::Publish(number, caller, draft) => {
                 let (letters, to) = (self.links.letters.clone(), self.links.address(index));
-                self.links.node.publish_then(By::User(caller), vec![draft], move |published| {
+                let Some(connection) = self.links.connections.get_mut(index) else { return };
+                let (turns, by) = (&mut connection.turns, By::User(caller));
+                self.links.node.publish_in(turns, by, vec![draft], move |published| {
                     letters.post(Post::Answer(to, Answer::Published(number, published)));
                 });
             }
             Act::Signal(number, caller, signal) => {
                 let (letters, to) = (self.links.letters.clone(), self.links.address(index));
-                self.links.node.signal_then(By::User(caller), signal, move |sent| {
+                let Some(connection) = self.links.connections.get_mut(index) else { return };
+                let (turns, by) = (&mut connection.turns, By::User(caller));
+                self.links.node.signal_in(turns, by, signal, move |sent| {
                     letters.post(Post::Answer(to, Answer::Published(number, sent)));
                 });
             }

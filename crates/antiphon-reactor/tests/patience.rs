@@ -44,6 +44,7 @@ fn node(cluster: &Cluster, slow: &Arc<Slow>) -> Running {
         presence: cluster.presence.clone(),
         authenticator: slow.clone(),
         authorizer: Arc::new(TopicRules::default()),
+        hook: None,
         tokens: None,
         keys: None,
     };

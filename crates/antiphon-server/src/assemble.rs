@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use antiphon_auth::{Authenticators, JwtAuthenticator, OpaqueAuthenticator};
 use antiphon_axum::{Doors, HttpOptions};
-use antiphon_core::{Broker, Limits, PlainChannel, Tasks, Tokens};
+use antiphon_core::{Broker, Limits, PlainChannel, PublishHook, Tasks, Tokens};
 use antiphon_memory::MemoryBus;
 use antiphon_node::{Engines, Node};
 use antiphon_protocol::ClusterSecret;
 use antiphon_redis::{RedisBroker, RedisOptions};
 use antiphon_sql::{Claim, Database, SqlError};
+use antiphon_webhook::{Endpoint, HttpPublishHook};
 use axum::Router;
 
 use crate::{
@@ -79,6 +80,7 @@ pub fn start(
         presence: engines.presence,
         authenticator: Arc::new(authenticators(&engines.tokens, jwt)),
         authorizer: Arc::new(config.topic_rules()),
+        hook: hook(config, &limits)?,
         tokens: Some(engines.tokens),
         keys: Some(engines.keys),
     };
@@ -141,6 +143,16 @@ pub fn other_nodes(config: &Config) -> String {
         None if config.database.is_sqlite() => "none: a SQLite file has one node".to_owned(),
         None => "heard through PostgreSQL's LISTEN/NOTIFY".to_owned(),
     }
+}
+
+/// Who is asked about each message of a user.
+fn hook(config: &Config, limits: &Limits) -> Result<Option<Arc<dyn PublishHook>>, Failure> {
+    let (Some(url), Some(secret)) = (&config.publish_hook, &config.publish_hook_secret) else {
+        return Ok(None);
+    };
+    let endpoint = Endpoint::new(url.0.clone(), secret.secret().clone(), limits.publish_hook_timeout);
+    let endpoint = endpoint.map_err(|error| Failure::Usage(format!("`publish_hook`: {error}")))?;
+    Ok(Some(Arc::new(HttpPublishHook::new(endpoint))))
 }
 
 fn authenticators(tokens: &Arc<dyn Tokens>, jwt: Option<JwtParts>) -> Authenticators {

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use antiphon_axum::{Doors, HttpOptions};
 use antiphon_core::{
-    Appended, Authenticator, Authorizer, Broker, Directory, Limits, PlainChannel, Tasks, TopicRules,
+    Appended, Authenticator, Authorizer, Broker, Directory, Limits, PlainChannel, PublishHook, Tasks,
+    TopicRules,
 };
 use antiphon_memory::MemoryBus;
 use antiphon_node::{By, Engines, Node};
@@ -49,6 +50,7 @@ pub struct Builder {
     plain_topics: bool,
     authenticator: Option<Arc<dyn Authenticator>>,
     authorizer: Arc<dyn Authorizer>,
+    publish_hook: Option<Arc<dyn PublishHook>>,
     directory: Option<Arc<dyn Directory>>,
     limits: Limits,
     http: HttpOptions,
@@ -64,6 +66,7 @@ impl Antiphon {
             plain_topics: false,
             authenticator: None,
             authorizer: Arc::new(TopicRules::default()),
+            publish_hook: None,
             directory: None,
             limits: Limits::default(),
             http: HttpOptions::default(),
@@ -151,6 +154,12 @@ impl Builder {
         self
     }
 
+    /// Is asked about each message of a user before it is published.
+    pub fn publish_hook(mut self, hook: impl PublishHook + 'static) -> Self {
+        self.publish_hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Who belongs where, instead of antiphon's own directory.
     pub fn directory(mut self, directory: impl Directory + 'static) -> Self {
         self.directory = Some(Arc::new(directory));
@@ -204,6 +213,7 @@ impl Builder {
             presence: sql.presence,
             authenticator: brought.or(own).ok_or(StartError::NoAuthenticator)?,
             authorizer: self.authorizer,
+            hook: self.publish_hook,
             tokens: (!brings_tokens).then_some(sql.tokens),
             keys: Some(sql.keys),
         };

@@ -23,10 +23,11 @@ mod builder;
 pub use antiphon_axum::{HttpOptions, PeerAddress};
 /// For implementing the traits here, without a dependency of one's own.
 pub use async_trait::async_trait;
+pub use uuid::Uuid;
 
 pub use antiphon_core::{
     Access, Action, Appended, AuthError, Authenticator, Authorizer, Directory, Identity, Limits,
-    MemberSettings, SeamError, Settings, TopicRule, TopicRules, UserState,
+    MemberSettings, PublishHook, SeamError, Settings, TopicRule, TopicRules, UserState, Verdict,
 };
 pub use antiphon_protocol::{
     Content, Draft, Entry, Key, Position, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId,

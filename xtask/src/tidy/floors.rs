@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u8, May)] = &[
     ("antiphon-sql", 3, ENGINE),
     ("antiphon-auth", 3, ENGINE),
     ("antiphon-push", 3, ENGINE),
+    ("antiphon-webhook", 3, ENGINE),
     ("antiphon-contract", 3, ENGINE),
     (
         "antiphon-session",

@@ -118,6 +118,7 @@ impl House {
             presence: Arc::new(MemoryPresence::default()),
             authenticator,
             authorizer: plan.authorizer,
+            hook: None,
             tokens: Some(directory.clone()),
             keys: Some(directory.clone()),
         };

@@ -22,6 +22,16 @@ pub(crate) enum Work {
     Signal(Signal),
 }
 
+impl Work {
+    /// Whose it is; none where there is nothing to do.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Append(drafts) => drafts.first().map(|draft| draft.topic.tenant()),
+            Self::Signal(signal) => Some(signal.topic.tenant()),
+        }
+    }
+}
+
 pub(crate) struct Job {
     pub by: By,
     pub tenant: TenantId,

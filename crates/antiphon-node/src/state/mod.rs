@@ -1,5 +1,6 @@
 //! What a node holds, each in a room of its own. Nothing here knows the node.
 
+pub(crate) mod asking;
 pub(crate) mod asks;
 pub(crate) mod audiences;
 pub(crate) mod door;
@@ -11,3 +12,4 @@ pub(crate) mod parked;
 pub(crate) mod repairs;
 pub(crate) mod replays;
 pub(crate) mod shares;
+pub(crate) mod turns;

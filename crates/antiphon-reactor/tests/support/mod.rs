@@ -10,7 +10,7 @@ use std::{
 };
 
 use antiphon_core::{
-    AuthError, Authenticator, Directory, Identity, Limits, MemberSettings, Tasks, TopicRules,
+    AuthError, Authenticator, Directory, Identity, Limits, MemberSettings, PublishHook, Tasks, TopicRules,
 };
 use antiphon_memory::{MemoryBus, MemoryDirectory, MemoryPresence, MemoryStore};
 use antiphon_node::{Engines, Node};
@@ -58,6 +58,7 @@ pub struct Cluster {
     pub bus: Arc<MemoryBus>,
     pub secret: ClusterSecret,
     pub limits: Limits,
+    pub hook: Option<Arc<dyn PublishHook>>,
 }
 
 pub struct Running {
@@ -93,6 +94,7 @@ impl Cluster {
             bus: MemoryBus::new(),
             secret,
             limits,
+            hook: None,
             runtime,
         };
         for name in ["ann", "bob", "cleo"] {
@@ -118,6 +120,7 @@ impl Cluster {
             presence: self.presence.clone(),
             authenticator: Arc::new(SaysWho(self.directory.clone())),
             authorizer: Arc::new(TopicRules::default()),
+            hook: self.hook.clone(),
             tokens: None,
             keys: None,
         };

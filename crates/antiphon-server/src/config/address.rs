@@ -3,6 +3,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
+use antiphon_webhook::SigningSecret;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -144,7 +145,12 @@ impl FromStr for HttpUrl {
 
 impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redacted(&self.0))
+        let mut shown = self.0.clone();
+        if !shown.username().is_empty() {
+            // A token often stands in the place of the name. It fails only for URLs that can't have one.
+            let _ = shown.set_username("***");
+        }
+        f.write_str(&redacted(&shown))
     }
 }
 
@@ -187,6 +193,7 @@ text_like!(RedisUrl, "URL");
 text_like!(HttpUrl, "URL");
 text_like!(ListenAddress, "ADDR");
 text_like!(Hidden, "SECRET");
+text_like!(HookSecret, "SECRET");
 
 /// Where to listen: `HOST:PORT`.
 #[derive(Clone, Deserialize)]
@@ -247,6 +254,33 @@ impl fmt::Display for Hidden {
     }
 }
 
+/// The secret of a webhook.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HookSecret(SigningSecret);
+
+impl HookSecret {
+    /// The secret itself.
+    pub fn secret(&self) -> &SigningSecret {
+        &self.0
+    }
+}
+
+impl FromStr for HookSecret {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected `whsec_` and the base64 of 24 to 64 random bytes";
+        SigningSecret::parse(text).map(Self).map_err(|_| expected)
+    }
+}
+
+impl fmt::Display for HookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Networks, each of which may be one address.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {
@@ -279,6 +313,12 @@ mod tests {
             let shown = shown(text);
             assert!(!shown.contains("canary") && shown.contains("***"), "{shown}");
         }
+        for text in ["https://app:canary@hook.example/", "https://canary@hook.example/?key=canary"] {
+            let url: HttpUrl = text.parse().unwrap();
+            assert!(!format!("{url} {url:?}").contains("canary"), "{url}");
+        }
+        let secret: HookSecret = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5".parse().unwrap();
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(shown("postgres://app@db/antiphon"), "postgres://app@db/antiphon");
         let database: DatabaseUrl = "postgres://app:canary@db/antiphon".parse().unwrap();
         assert!(!format!("{database} {database:?}").contains("canary"));

@@ -87,6 +87,14 @@ bounds! {
     publish_queue: usize,
     /// Drafts that go into one transaction.
     commit_batch: usize,
+    /// Publishes that the publish hook is being asked about at once.
+    publish_hook_calls: usize,
+    /// Publishes and signals that may wait for the publish hook or behind it, over all connections.
+    publish_hook_queue: usize,
+    /// How long a publish may wait until the publish hook is asked about it.
+    publish_hook_wait: Span,
+    /// How long the publish hook may take for its answer.
+    publish_hook_timeout: Span,
     /// Topics that one connection may be subscribed to.
     topics_per_connection: usize,
     /// How many seconds' worth of frames may come in one burst.

@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use address::{DatabaseUrl, Hidden, HttpUrl, ListenAddress, RedisUrl};
+pub use address::{DatabaseUrl, Hidden, HookSecret, HttpUrl, ListenAddress, RedisUrl};
 pub use error::ConfigError;
 pub use jwt::{JwtParts, JwtSection};
 pub use layers::{Environment, Origin, Settings};
@@ -81,6 +81,12 @@ pub struct Config {
     pub log: LogFormat,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, or one of these for parts, such as `info,antiphon_redis=debug`.
     pub log_level: LogLevel,
+    /// Where each message of a user is posted before it is published; the answer decides: `https://...`.
+    pub publish_hook: Option<HttpUrl>,
+    /// What these posts are signed with: `whsec_` and the base64 of 24 to 64 random bytes.
+    // A command line is no place for a secret: everyone on the machine can read it.
+    #[schemars(extend("x-no-flag" = true))]
+    pub publish_hook_secret: Option<HookSecret>,
     /// Threads that own sockets; 0: one for each core.
     #[schemars(extend("x-value" = "N"))]
     pub shards: usize,
@@ -128,6 +134,8 @@ impl Default for Config {
             admin_listen: None,
             log: LogFormat::Pretty,
             log_level: "info".parse().expect("it is a level"),
+            publish_hook: None,
+            publish_hook_secret: None,
             shards: 0,
             tenant: None,
             user: None,
@@ -177,6 +185,18 @@ impl Config {
         }
         if self.redis_ca.is_some() && !self.redis.as_ref().is_some_and(RedisUrl::is_tls) {
             return refuse("`redis_ca` needs `redis` to be rediss://...");
+        }
+        match (&self.publish_hook, &self.publish_hook_secret) {
+            (Some(_), None) => {
+                return refuse(
+                    "`publish_hook` needs a secret to sign with: set ANTIPHON_PUBLISH_HOOK_SECRET (or \
+                     ANTIPHON_PUBLISH_HOOK_SECRET_FILE, or the file's key `publish_hook_secret`) to `whsec_` and the \
+                     base64 of 24 to 64 random bytes, as `echo whsec_$(openssl rand -base64 32)` makes one",
+                );
+            }
+            // A hook that somebody believes in and that is never asked.
+            (None, Some(_)) => return refuse("`publish_hook_secret` needs `publish_hook`"),
+            _ => {}
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return refuse("`tls_cert` and `tls_key` go together");

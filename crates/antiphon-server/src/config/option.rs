@@ -32,7 +32,7 @@ pub struct OptionInfo {
     pub key: String,
     /// Its environment variable; none for sections.
     pub env: Option<String>,
-    /// Its flag, without the dashes; none for what is in a section.
+    /// Its flag, without the dashes; none for what is in a section, and for secrets.
     pub flag: Option<String>,
     /// Its kind.
     pub kind: Kind,
@@ -92,9 +92,10 @@ fn collect(prefix: &str, object: &Value, into: &mut Vec<OptionInfo>) {
             _ => Kind::Text,
         };
         let is_value = kind != Kind::Sections;
+        let has_no_flag = *extension(property, "x-no-flag") == Value::Bool(true);
         into.push(OptionInfo {
             env: is_value.then(|| format!("{ENV_PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())),
-            flag: (is_value && prefix.is_empty()).then(|| key.replace('_', "-")),
+            flag: (is_value && prefix.is_empty() && !has_no_flag).then(|| key.replace('_', "-")),
             key,
             kind,
             doc: property["description"].as_str().unwrap_or_default().replace('\n', " "),

@@ -94,6 +94,7 @@ impl Stage {
                 Authenticators::new().with_opaque(OpaqueAuthenticator::new(database.tokens.clone())),
             ),
             authorizer: Arc::new(TopicRules::default()),
+            hook: None,
             tokens: Some(database.tokens.clone()),
             keys: Some(database.keys.clone()),
         };
