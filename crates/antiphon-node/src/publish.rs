@@ -107,6 +107,8 @@ impl Node {
                     new.iter().for_each(|entry| self.announce(entry));
                 }
                 Some(Err(AppendRefusal::Conflict(_))) => done(Err(Refusal::conflict())),
+                // Whoever was allowed to say it is gone: as if it had come after the deletion.
+                Some(Err(AppendRefusal::Gone)) => done(Err(Refusal::forbidden())),
                 Some(Err(AppendRefusal::Locked)) | None => done(Err(Refusal::unavailable(200))),
             }
         }

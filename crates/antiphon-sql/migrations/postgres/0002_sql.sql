@@ -5,6 +5,10 @@ alter table antiphon.entries add column by_sql boolean not null default false;
 drop index antiphon.entries_xid;
 create index entries_by_sql on antiphon.entries (xid) include (topic_id, "offset") where by_sql;
 
+-- The revision of a tenant's last deletion: what is stamped with it or an older one was meant for a tenant that is gone.
+alter table antiphon.tenants add column deleted_revision bigint not null default 0;
+update antiphon.tenants set deleted_revision = revision where deleted;
+
 -- What the program's chain has: SHA-256 of the secret, the domain and each part with its length in front, cut to 64 bits.
 create function antiphon.chain(domain text, variadic parts bytea[]) returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
