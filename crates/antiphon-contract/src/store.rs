@@ -1,11 +1,12 @@
 //! What a Store owes.
 
 mod bounds;
+mod deletions;
 mod fields;
 mod races;
 mod repeats;
 
-use antiphon_core::{AppendRefusal, Store};
+use antiphon_core::{AppendRefusal, Directory, Store};
 use antiphon_protocol::{ClusterSecret, now_ms};
 
 use crate::{
@@ -25,6 +26,13 @@ pub async fn suite(store: &dyn Store, secret: &ClusterSecret) -> usize {
     repeats::check(store, &mut promises).await;
     bounds::check(store, &mut promises).await;
     races::check(store, secret, &mut promises).await;
+    promises.count()
+}
+
+/// Runs what is owed by a store whose tenants this directory keeps, in one engine; how many promises were kept.
+pub async fn suite_with_tenants(store: &dyn Store, directory: &dyn Directory) -> usize {
+    let mut promises = Promises::default();
+    deletions::check(store, directory, &mut promises).await;
     promises.count()
 }
 

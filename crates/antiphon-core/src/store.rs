@@ -21,6 +21,8 @@ pub enum AppendRefusal {
     Conflict(usize),
     /// Its topic stayed locked by somebody else: worth the same again.
     Locked,
+    /// Its tenant was deleted at the revision that it is stamped with, or later: whoever was allowed to say it is gone.
+    Gone,
 }
 
 /// What became of a group: all of it, or none.
@@ -53,7 +55,10 @@ pub struct HistoryPage {
 ///   `ClusterSecret::next` of the one before; a key is unique for (topic, author) among kept entries, where no author
 ///   counts as one; the same key with equal content (and project) is a duplicate (also within one call) and answers the stored entry.
 ///   `revision` is stamped on each entry of the call (one for each group).
-/// - `read`: entries after an offset, ascending, without gaps, at most `limit` and about `max_bytes` (at least one).
+/// - An engine that keeps tenants too appends nothing for one that was deleted at the group's revision or later, also when it
+///   was made again: the deletion is before the append or after it, never between its permission and its commit.
+/// - `read`: entries after an offset, ascending, without gaps, at most `limit` and about `max_bytes` (at least one). An entry
+///   of revision 0 was stamped by nobody: it is for whom the directory says now, asked after it was read.
 /// - `locate` and `heads`: a topic that nobody used has the origin position of its first epoch and is empty.
 /// - `trim`: removes entries made before a time, oldest first, keeps the head and the last trimmed link.
 ///

@@ -25,7 +25,8 @@ pub enum Tailed {
 /// - In a cluster one node looks at a time; when it is gone, another does within seconds.
 /// - While one node goes on looking, each such entry is told once, soon after its commit, however long its transaction took and
 ///   in whatever order others committed; what was committed while nobody looked is found by the tick.
-/// - An entry's `revision` is its tenant's as of the look: whoever was removed before the commit does not get it.
+/// - An entry's `revision` is its tenant's as of the look: whoever was removed before the commit does not get it. It is 0 where
+///   tenants are kept elsewhere: then it is to be asked there, after the look.
 #[async_trait]
 pub trait Tail: Send + Sync {
     /// Looks once.

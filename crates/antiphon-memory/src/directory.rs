@@ -28,6 +28,8 @@ pub(crate) struct State {
 pub(crate) struct Tenant {
     pub exists: bool,
     pub revision: u64,
+    /// The revision of its last deletion; 0: never.
+    pub deleted: u64,
     pub users: BTreeMap<UserId, User>,
     pub projects: BTreeMap<ProjectId, BTreeMap<UserId, Settings>>,
 }
@@ -235,6 +237,7 @@ impl Directory for MemoryDirectory {
         held.projects.clear();
         held.exists = false;
         held.revision += 1;
+        held.deleted = held.revision;
         state.tokens.retain(|_, token| token.tenant != *tenant);
         Ok(true)
     }

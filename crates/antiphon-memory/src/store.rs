@@ -2,24 +2,33 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use antiphon_core::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, SeamError, Store};
-use antiphon_protocol::{ClusterSecret, Draft, Entry, Head, Key, Position, Topic, UserId, now_ms};
+use antiphon_protocol::{ClusterSecret, Draft, Entry, Head, Key, Position, TenantId, Topic, UserId, now_ms};
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
+
+use crate::{MemoryDirectory, directory::State};
 
 /// A store that forgets with its process, and can be made to fail.
 pub struct MemoryStore {
     secret: ClusterSecret,
+    /// Whose tenants these are, where they are kept here. Locked under `logs`, never the other way.
+    directory: Option<Arc<MemoryDirectory>>,
     logs: Mutex<HashMap<Topic, Log>>,
     is_down: AtomicBool,
     queries: AtomicU64,
 }
 
 struct Log {
+    /// The deletion of its tenant that it was made after; 0: none. A later one takes it out of reach.
+    since: u64,
     trimmed: Position,
     entries: VecDeque<Entry>,
     keys: HashMap<(Option<UserId>, Key), Uuid>,
@@ -36,10 +45,55 @@ impl Log {
     }
 }
 
+/// The logs while they are held.
+struct Logs<'a> {
+    logs: MutexGuard<'a, HashMap<Topic, Log>>,
+    state: Option<MutexGuard<'a, State>>,
+}
+
+impl Logs<'_> {
+    /// The revision of this tenant's last deletion; 0: none that matters here.
+    fn deleted(&self, tenant: &TenantId) -> u64 {
+        let held = self.state.as_ref().and_then(|state| state.tenants.get(tenant));
+        held.map_or(0, |held| held.deleted)
+    }
+
+    fn get(&self, topic: &Topic) -> Option<&Log> {
+        self.logs.get(topic).filter(|log| log.since == self.deleted(topic.tenant()))
+    }
+
+    fn get_or_make(&mut self, topic: &Topic, origin: impl Fn() -> Position) -> &mut Log {
+        let since = self.deleted(topic.tenant());
+        let empty = || Log { since, trimmed: origin(), entries: VecDeque::new(), keys: HashMap::new() };
+        let log = self.logs.entry(topic.clone()).or_insert_with(empty);
+        if log.since != since {
+            *log = empty();
+        }
+        log
+    }
+}
+
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store. Its tenants are kept elsewhere.
     pub fn new(secret: ClusterSecret) -> Self {
-        Self { secret, logs: Mutex::default(), is_down: AtomicBool::new(false), queries: AtomicU64::new(0) }
+        Self {
+            secret,
+            directory: None,
+            logs: Mutex::default(),
+            is_down: AtomicBool::new(false),
+            queries: AtomicU64::new(0),
+        }
+    }
+
+    /// An empty store of the tenants of this directory: what is deleted there is out of reach here.
+    pub fn beside(directory: Arc<MemoryDirectory>, secret: ClusterSecret) -> Self {
+        Self { directory: Some(directory), ..Self::new(secret) }
+    }
+
+    /// The logs of those who are there, with the directory's state as long as both are held.
+    fn logs(&self) -> Logs<'_> {
+        let logs = self.logs.lock();
+        Logs { logs, state: self.directory.as_ref().map(|directory| directory.state.lock()) }
     }
 
     /// While down, everything fails as if the database were away.
@@ -67,7 +121,14 @@ impl MemoryStore {
         self.secret.origin(topic, self.secret.first_epoch(topic))
     }
 
-    fn append_group(&self, logs: &mut HashMap<Topic, Log>, revision: u64, drafts: &[Draft]) -> GroupOutcome {
+    fn append_group(&self, logs: &mut Logs<'_>, revision: u64, drafts: &[Draft]) -> GroupOutcome {
+        let is_gone = |draft: &Draft| {
+            let deleted = logs.deleted(draft.topic.tenant());
+            deleted > 0 && deleted >= revision
+        };
+        if drafts.iter().any(is_gone) {
+            return Err(AppendRefusal::Gone);
+        }
         let mut fresh: HashMap<(&Topic, Option<&UserId>, &Key), &Draft> = HashMap::new();
         for (index, draft) in drafts.iter().enumerate() {
             let Some(key) = &draft.key else { continue };
@@ -86,12 +147,8 @@ impl MemoryStore {
         Ok(drafts.iter().map(|draft| self.append_one(logs, revision, draft)).collect())
     }
 
-    fn append_one(&self, logs: &mut HashMap<Topic, Log>, revision: u64, draft: &Draft) -> Appended {
-        let log = logs.entry(draft.topic.clone()).or_insert_with(|| Log {
-            trimmed: self.origin(&draft.topic),
-            entries: VecDeque::new(),
-            keys: HashMap::new(),
-        });
+    fn append_one(&self, logs: &mut Logs<'_>, revision: u64, draft: &Draft) -> Appended {
+        let log = logs.get_or_make(&draft.topic, || self.origin(&draft.topic));
         let key = draft.key.clone().map(|key| (draft.author.clone(), key));
         if let Some(id) = key.as_ref().and_then(|key| log.keys.get(key))
             && let Some(entry) = log.entries.iter().find(|entry| entry.id == *id)
@@ -120,7 +177,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn append(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, SeamError> {
         self.ask()?;
-        let mut logs = self.logs.lock();
+        let mut logs = self.logs();
         Ok(groups.iter().map(|(revision, drafts)| self.append_group(&mut logs, *revision, drafts)).collect())
     }
 
@@ -132,7 +189,7 @@ impl Store for MemoryStore {
         max_bytes: usize,
     ) -> Result<Vec<Entry>, SeamError> {
         self.ask()?;
-        let logs = self.logs.lock();
+        let logs = self.logs();
         let Some(log) = logs.get(topic) else { return Ok(Vec::new()) };
         let skip = usize::try_from(after.saturating_sub(log.trimmed.offset)).unwrap_or(usize::MAX);
         let (mut page, mut bytes) = (Vec::new(), 0);
@@ -153,7 +210,7 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<HistoryPage, SeamError> {
         self.ask()?;
-        let logs = self.logs.lock();
+        let logs = self.logs();
         let Some(log) = logs.get(topic) else { return Ok(HistoryPage::default()) };
         let older = log
             .entries
@@ -169,13 +226,13 @@ impl Store for MemoryStore {
 
     async fn entry(&self, topic: &Topic, id: Uuid) -> Result<Option<Entry>, SeamError> {
         self.ask()?;
-        let logs = self.logs.lock();
+        let logs = self.logs();
         Ok(logs.get(topic).and_then(|log| log.entries.iter().find(|entry| entry.id == id)).cloned())
     }
 
     async fn locate(&self, topic: &Topic, at: Option<u64>) -> Result<Located, SeamError> {
         self.ask()?;
-        let logs = self.logs.lock();
+        let logs = self.logs();
         let (head, trimmed) = logs
             .get(topic)
             .map_or_else(|| (self.origin(topic), self.origin(topic)), |log| (log.head(), log.trimmed));
@@ -188,7 +245,7 @@ impl Store for MemoryStore {
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<Position>, SeamError> {
         self.ask()?;
-        let logs = self.logs.lock();
+        let logs = self.logs();
         Ok(topics.iter().map(|topic| logs.get(topic).map_or_else(|| self.origin(topic), Log::head)).collect())
     }
 

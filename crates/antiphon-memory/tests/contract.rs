@@ -15,6 +15,13 @@ async fn the_store_keeps_its_promises() {
 }
 
 #[tokio::test]
+async fn the_store_of_a_directorys_tenants_keeps_its_promises() {
+    let directory = Arc::new(MemoryDirectory::default());
+    let store = MemoryStore::beside(directory.clone(), ClusterSecret::new([3; 32]));
+    assert_eq!(store::suite_with_tenants(&store, &*directory).await, 7);
+}
+
+#[tokio::test]
 async fn the_directory_keeps_its_promises() {
     assert_eq!(directory::suite(&MemoryDirectory::default()).await, 72);
 }

@@ -1,7 +1,7 @@
 //! How what is held of a tenant's users is kept as new as it has to be.
 
 use antiphon_core::SeamError;
-use antiphon_protocol::TenantId;
+use antiphon_protocol::{Entry, TenantId};
 
 use crate::{
     node::Node,
@@ -35,6 +35,21 @@ impl Node {
             return Ok(());
         }
         self.read_changes(&held).await
+    }
+
+    /// Brings what is held of a tenant to what these entries of its log want. An entry of revision 0 was stamped by nobody,
+    /// since it came by a transaction of the application: it wants what is true now, after it was read.
+    pub(crate) async fn audience_of(
+        &self,
+        tenant: &TenantId,
+        entries: &mut [Entry],
+    ) -> Result<(), SeamError> {
+        if entries.iter().any(|entry| entry.revision == 0) {
+            let now = self.fresh(tenant).await?;
+            entries.iter_mut().filter(|entry| entry.revision == 0).for_each(|entry| entry.revision = now);
+        }
+        let newest = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
+        self.audience_at(tenant, newest).await
     }
 
     /// Reads what has changed since; the caller holds `held.reading`.

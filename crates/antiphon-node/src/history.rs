@@ -43,11 +43,9 @@ impl Node {
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(by, Action::Subscribe, topic, None)?;
         let entry = self.timed("the store", self.engines.store.entry(topic, id)).await;
-        let entry = entry.map_err(|error| refuse(&error))?;
-        match entry {
-            Some(entry) => Ok(self.sees(by, &entry).await?.then_some(entry)),
-            None => Ok(None),
-        }
+        let mut entry = entry.map_err(|error| refuse(&error))?;
+        self.brought_to(by, topic, entry.as_mut_slice()).await?;
+        Ok(entry.filter(|entry| sees(by, entry)))
     }
 
     async fn prove(&self, topic: &Topic, position: Position) -> Result<(), Refusal> {
@@ -62,10 +60,10 @@ impl Node {
         }
     }
 
-    async fn sees(&self, by: &By, entry: &Entry) -> Result<bool, Refusal> {
-        let By::User(caller) = by else { return Ok(true) };
-        self.audience_at(entry.topic.tenant(), entry.revision).await.map_err(|error| refuse(&error))?;
-        Ok(caller.login.member().is_meant(&entry.audience()))
+    /// Brings what is held of the tenant to what these entries want, once for all of them.
+    async fn brought_to(&self, by: &By, topic: &Topic, entries: &mut [Entry]) -> Result<(), Refusal> {
+        let By::User(_) = by else { return Ok(()) };
+        self.audience_of(topic.tenant(), entries).await.map_err(|error| refuse(&error))
     }
 
     async fn read_after(
@@ -78,11 +76,12 @@ impl Node {
         let (mut page, mut bytes, mut after) = (HistoryPage::default(), 0, after);
         for _ in 0..PAGES_MAX {
             let read = self.engines.store.read(topic, after, LIMIT_MAX, self.limits.page_bytes);
-            let entries = self.timed("the store", read).await.map_err(|error| refuse(&error))?;
+            let mut entries = self.timed("the store", read).await.map_err(|error| refuse(&error))?;
+            self.brought_to(by, topic, &mut entries).await?;
             let Some(last) = entries.last() else { return Ok(page) };
             after = last.position.offset;
             for entry in entries {
-                if !self.sees(by, &entry).await? {
+                if !sees(by, &entry) {
                     continue;
                 }
                 bytes += entry.content.json().len();
@@ -109,11 +108,12 @@ impl Node {
         let (mut page, mut bytes, mut before) = (HistoryPage::default(), 0, before);
         'pages: for number in 0..PAGES_MAX {
             let read = self.engines.store.read_before(topic, before, LIMIT_MAX);
-            let read = self.timed("the store", read).await.map_err(|error| refuse(&error))?;
+            let mut read = self.timed("the store", read).await.map_err(|error| refuse(&error))?;
+            self.brought_to(by, topic, &mut read.entries).await?;
             let Some(first) = read.entries.first() else { break };
             before = Some(first.position.offset);
             for entry in read.entries.into_iter().rev() {
-                if !self.sees(by, &entry).await? {
+                if !sees(by, &entry) {
                     continue;
                 }
                 bytes += entry.content.json().len();
@@ -132,5 +132,13 @@ impl Node {
         }
         page.entries.reverse();
         Ok(page)
+    }
+}
+
+/// From memory, which the caller of this has brought to what the entry wants.
+fn sees(by: &By, entry: &Entry) -> bool {
+    match by {
+        By::User(caller) => caller.login.member().is_meant(&entry.audience()),
+        By::Key => true,
     }
 }

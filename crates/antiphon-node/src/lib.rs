@@ -1,7 +1,8 @@
 //! One running instance: the operations that sessions and the HTTP API ask for, and the walk of an entry.
 //!
-//! `hook` asks the application first where it wants to be asked, `publish` checks, appends and rings; `receive` takes what rings here; `repair` reads what a bell lost; `tick`
-//! looks after both. Nothing here knows a transport or an engine.
+//! `hook` asks the application first where it wants to be asked; `publish` checks, appends and rings; `ring` announces what an
+//! application has appended itself; `receive` takes what rings here; `repair` reads what a bell lost; `tick` looks after both.
+//! Nothing here knows a transport or an engine.
 
 mod caller;
 mod metrics;
@@ -13,6 +14,7 @@ mod plain;
 mod publish;
 mod receive;
 mod repair;
+mod ring;
 mod signal;
 mod tick;
 

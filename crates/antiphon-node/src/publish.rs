@@ -120,6 +120,8 @@ impl Node {
                     new.iter().for_each(|entry| self.announce(entry));
                 }
                 Some(Err(AppendRefusal::Conflict(_))) => done(Err(Refusal::conflict())),
+                // Whoever was allowed to say it is gone: as if it had come after the deletion.
+                Some(Err(AppendRefusal::Gone)) => done(Err(Refusal::forbidden())),
                 Some(Err(AppendRefusal::Locked)) | None => done(Err(Refusal::unavailable(200))),
             }
         }
@@ -160,9 +162,7 @@ impl Node {
     pub(crate) fn announce(&self, entry: &Entry) {
         let json: Bytes = encode_message(entry).into();
         self.metrics.entries.inc();
-        self.deliver(entry, &json);
-        let parcel = Parcel::entry_with_json(entry, json);
-        self.post(&Channel::Topic(entry.topic.clone()), parcel);
+        self.tell(entry, json);
         if let Some(plain) = &self.engines.plain
             && entry.topic.kind() == TopicKind::Tenant
         {
@@ -170,10 +170,13 @@ impl Node {
         }
     }
 
-    fn deliver(&self, entry: &Entry, json: &[u8]) {
-        let Some(feed) = self.hub.feed(&entry.topic) else { return };
-        let delivery = entry_delivery(entry, json);
-        self.judge(&feed, entry.revision, delivery);
+    /// To the subscribers here, and to the other nodes.
+    pub(crate) fn tell(&self, entry: &Entry, json: Bytes) {
+        if let Some(feed) = self.hub.feed(&entry.topic) {
+            self.judge(&feed, entry.revision, entry_delivery(entry, &json));
+        }
+        let parcel = Parcel::entry_with_json(entry, json);
+        self.post(&Channel::Topic(entry.topic.clone()), parcel);
     }
 
     pub(crate) fn post(&self, channel: &Channel, parcel: Parcel) {

@@ -49,11 +49,11 @@ impl Node {
             let limits = &self.limits;
             let read =
                 self.engines.store.read(feed.topic(), high.offset, limits.page_entries, limits.page_bytes);
-            let entries = self.timed("the store", read).await?;
-            let Some(revision) = entries.iter().map(|entry| entry.revision).max() else {
+            let mut entries = self.timed("the store", read).await?;
+            if entries.is_empty() {
                 return self.verify(feed).await;
-            };
-            self.audience_at(feed.topic().tenant(), revision).await?;
+            }
+            self.audience_of(feed.topic().tenant(), &mut entries).await?;
             for entry in &entries {
                 let json = encode_message(entry);
                 match feed.offer(entry.revision, entry_delivery(entry, &json)) {

@@ -96,7 +96,7 @@ impl Node {
     pub async fn catch_up(&self, feed: &Arc<Feed>, after: u64) -> Catchup {
         let limits = &self.limits;
         let read = self.engines.store.read(feed.topic(), after, limits.page_entries, limits.page_bytes);
-        let entries = match self.timed("the store", read).await {
+        let mut entries = match self.timed("the store", read).await {
             Ok(entries) => entries,
             Err(error) => {
                 refuse(&error);
@@ -113,8 +113,7 @@ impl Node {
                 Err(_) => Catchup::Later,
             };
         }
-        let revision = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
-        if self.audience_at(feed.topic().tenant(), revision).await.is_err() {
+        if self.audience_of(feed.topic().tenant(), &mut entries).await.is_err() {
             return Catchup::Later;
         }
         let upto = entries.last().map_or(after, |entry| entry.position.offset);

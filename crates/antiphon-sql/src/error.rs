@@ -136,6 +136,11 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
 }
 
+/// True where PostgreSQL chose this transaction to end a deadlock: whoever it waited for goes on now.
+pub(crate) fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "40P01")
+}
+
 /// An engine's name, and how its errors become a seam's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine(pub &'static str);

@@ -1,4 +1,4 @@
-//! How a database is opened: sizes and times, each of them a bound.
+//! How a database is opened: sizes and times, each of them a bound, and whose tenants its log has.
 
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ pub struct OpenOptions {
     pub idle_in_transaction_timeout: Duration,
     /// How long an operation may take as a whole, whatever the server or the network does.
     pub operation_timeout: Duration,
+    /// The tenants of the log are those of this database's directory. If an application keeps them elsewhere, what stands
+    /// here says nothing of them: their revisions are other numbers.
+    pub keeps_directory: bool,
 }
 
 impl Default for OpenOptions {
@@ -31,6 +34,7 @@ impl Default for OpenOptions {
             lock_timeout: Duration::from_secs(2),
             idle_in_transaction_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(10),
+            keeps_directory: true,
         }
     }
 }

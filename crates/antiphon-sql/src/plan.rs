@@ -18,6 +18,15 @@ pub(crate) type Keyed = HashMap<KeyPlace, Entry>;
 pub(crate) struct LockedTopic {
     pub id: i64,
     pub position: Position,
+    /// The revision of its tenant's last deletion; 0: none that matters here.
+    pub deleted: i64,
+}
+
+impl LockedTopic {
+    /// Whether what is stamped with this revision was meant for the tenant that is gone.
+    fn is_gone_for(&self, revision: u64) -> bool {
+        self.deleted > 0 && self.deleted.cast_unsigned() >= revision
+    }
 }
 
 /// What is to be written, and what is to be answered once it is.
@@ -59,6 +68,10 @@ pub(crate) fn plan(
     let mut plan =
         Plan { entries: Vec::new(), heads: Vec::new(), outcomes: Vec::with_capacity(groups.len()) };
     for (revision, drafts) in groups {
+        if drafts.iter().any(|draft| topics[&draft.topic].is_gone_for(*revision)) {
+            plan.outcomes.push(Err(AppendRefusal::Gone));
+            continue;
+        }
         let mut group = Group { heads: HashMap::new(), keyed: HashMap::new(), appended: Vec::new() };
         let refused = drafts.iter().enumerate().find_map(|(index, draft)| {
             let earlier =
@@ -135,7 +148,7 @@ mod tests {
         let secret = ClusterSecret::new([7; 32]);
         let topic = draft(None, "").topic;
         let position = secret.origin(&topic, secret.first_epoch(&topic));
-        let topics = HashMap::from([(topic, LockedTopic { id: 1, position })]);
+        let topics = HashMap::from([(topic, LockedTopic { id: 1, position, deleted: 0 })]);
         plan(&secret, groups, &topics, Keyed::new(), 5)
     }
 

@@ -8,6 +8,7 @@ use antiphon_sql::{OpenOptions, PostgresEngine, PostgresUrl, SqliteEngine};
 async fn keeps_all<E: Store + Directory + Tokens + ApiKeys + Presence>(engine: &E, secret: &ClusterSecret) {
     let kept = [
         ("store", store::suite(engine, secret).await),
+        ("store with its tenants", store::suite_with_tenants(engine, engine).await),
         ("directory", directory::suite(engine).await),
         ("tokens", tokens::suite(engine).await),
         ("presence", presence::suite(engine).await),

@@ -433,3 +433,40 @@ async fn a_repeat_that_says_the_same_is_a_duplicate_however_it_is_written() {
     let other = "select antiphon.publish('acme', 'news', body => '{\"ab\":[1,2]}', key => 'b')";
     assert!(sqlx::query(other).execute(&mut app).await.is_err());
 }
+
+#[tokio::test]
+async fn a_call_waits_for_a_topic_or_a_tenant_no_longer_than_its_lock_timeout_or_two_seconds() {
+    let Some(fresh) = postgres("a_call_waits_for_a_topic").await else { return };
+    fresh.engines.directory.put_tenant(&tenant("acme")).await.unwrap();
+    let (mut app, mut other) = (connect(&fresh).await, connect(&fresh).await);
+    let timeout = "select current_setting('lock_timeout')";
+    let mut held = other.begin().await.unwrap();
+    publish(&mut held, "held").await.unwrap();
+    sqlx::query("select from antiphon.tenants where id = 'acme' for no key update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    for own in ["0", "50ms"] {
+        sqlx::query("select set_config('lock_timeout', $1, false)")
+            .bind(own)
+            .execute(&mut app)
+            .await
+            .unwrap();
+        let waited = tokio::time::timeout(PATIENCE, publish(&mut app, "waits")).await.unwrap().unwrap_err();
+        assert_eq!(waited.as_database_error().unwrap().code().unwrap(), "55P03", "{waited}");
+        // Its own stands again afterwards, also within a transaction, and for another topic nobody waits.
+        let mut tx = app.begin().await.unwrap();
+        publish_to(&mut tx, "free", "x", None).await.unwrap();
+        assert_eq!(sqlx::query_scalar::<_, String>(timeout).fetch_one(&mut *tx).await.unwrap(), own);
+        tx.commit().await.unwrap();
+    }
+    held.rollback().await.unwrap();
+    // A deletion that is not committed.
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("select from antiphon.tenants where id = 'acme' for update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let waited = publish(&mut app, "waits").await.unwrap_err();
+    assert_eq!(waited.as_database_error().unwrap().code().unwrap(), "55P03", "{waited}");
+}

@@ -38,8 +38,18 @@ pub enum StartError {
 /// A node that runs in this application.
 pub struct Antiphon {
     doors: Arc<Doors>,
+    pub(crate) log: Log,
     tasks: Tasks,
     _claim: Claim,
+}
+
+/// Where the log is.
+pub(crate) enum Log {
+    Sqlite,
+    Postgres {
+        /// The tenants are kept there too, and not by the application.
+        keeps_directory: bool,
+    },
 }
 
 /// Says what it is to be.
@@ -185,10 +195,13 @@ impl Builder {
             return Err(StartError::SqliteWithRedis);
         }
         let claim = database.claim()?;
+        let keeps_directory = self.directory.is_none();
+        let log = if database.is_sqlite() { Log::Sqlite } else { Log::Postgres { keeps_directory } };
+        let options = OpenOptions { keeps_directory, ..OpenOptions::default() };
         if self.migrate {
-            database.migrate(&OpenOptions::default()).await?;
+            database.migrate(&options).await?;
         }
-        let sql = database.open(OpenOptions::default()).await?;
+        let sql = database.open(options).await?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let (broker, plain) = brokers(&self, &database, &sql.secret, &tasks)?;
         #[cfg(feature = "jwt")]
@@ -219,7 +232,7 @@ impl Builder {
         };
         let node = Node::start(engines, sql.secret, self.limits, tasks.clone());
         let doors = Doors::open(node, self.http).map_err(StartError::Shards)?;
-        Ok(Antiphon { doors, tasks, _claim: claim })
+        Ok(Antiphon { doors, log, tasks, _claim: claim })
     }
 }
 

@@ -18,6 +18,7 @@
 //! application's own middleware may also put an [`Identity`] into a request's extensions: then the upgrade needs no token.
 
 mod admitting;
+mod append_in;
 mod builder;
 
 pub use antiphon_axum::{HttpOptions, PeerAddress};
@@ -33,6 +34,10 @@ pub use antiphon_protocol::{
     Content, Draft, Entry, Key, Position, ProjectId, Refusal, Signal, TenantId, Topic, TopicName, UserId,
     now_ms,
 };
+pub use antiphon_sql::AppendInError;
+/// For transactions of one's own: [`Antiphon::append_in`] takes a connection of this version.
+pub use antiphon_sql::sqlx;
+pub use append_in::{AppendError, Receipt};
 pub use builder::{Antiphon, Builder, StartError};
 
 /// The guide and the README, whose code is compiled as it stands there.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon::{Antiphon, Content, Draft, ProjectId, TenantId, Topic, UserId};
+use antiphon::{Antiphon, AppendError, ProjectId, TenantId, UserId};
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -12,19 +12,20 @@ use axum::{
 };
 use serde::Deserialize;
 
-use crate::{Membership, TokenTable};
+use crate::{Membership, NoOrder, Orders, TokenTable};
 
 /// What its routes share.
 pub struct App {
     antiphon: Antiphon,
     tokens: TokenTable,
     membership: Membership,
+    orders: Orders,
 }
 
 impl App {
     /// Of these parts.
-    pub fn new(antiphon: Antiphon, tokens: TokenTable, membership: Membership) -> Arc<Self> {
-        Arc::new(Self { antiphon, tokens, membership })
+    pub fn new(antiphon: Antiphon, tokens: TokenTable, membership: Membership, orders: Orders) -> Arc<Self> {
+        Arc::new(Self { antiphon, tokens, membership, orders })
     }
 
     /// Moves the clients away over this time.
@@ -79,16 +80,16 @@ async fn log_in(State(app): State<Arc<App>>, Json(login): Json<Login>) -> Result
 /// An order comes in, and everybody at the company sees it.
 async fn order(State(app): State<Arc<App>>, Path(company): Path<String>) -> Result<Response, BadName> {
     let tenant = named(TenantId::parse(&company))?;
-    let draft = Draft {
-        topic: Topic::of_tenant(&tenant),
-        author: None,
-        named_project: None,
-        key: None,
-        content: named(Content::text("a new order"))?,
-    };
-    Ok(match app.antiphon.publish(draft).await {
-        Ok(appended) => appended.entry.position.to_string().into_response(),
-        Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, refusal.text).into_response(),
+    Ok(match app.orders.take(&app.antiphon, &tenant).await {
+        Ok(position) => position.to_string().into_response(),
+        Err(NoOrder::Entry(AppendError::Refused(refusal))) if refusal.retry_after_ms.is_none() => {
+            (StatusCode::NOT_FOUND, "there is no such company").into_response()
+        }
+        Err(error) => {
+            // What is inside of it is for the operator alone.
+            eprintln!("no order: {error:?}");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
     })
 }
 

@@ -3,19 +3,23 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use antiphon::Antiphon;
-use monolith::{App, Membership, TokenTable, routes};
+use anyhow::Context;
+use monolith::{App, Membership, Orders, TokenTable, routes};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let database = std::env::var("DATABASE_URL").context("DATABASE_URL must name a PostgreSQL database")?;
     let (tokens, membership) = (TokenTable::default(), Membership::default());
     let antiphon = Antiphon::builder()
-        .database("sqlite:./monolith.db")
+        .database(&database)
+        .migrate()
         .authenticator(tokens.clone())
         .directory(membership.clone())
         .start()
         .await?;
-    let app = App::new(antiphon, tokens, membership);
+    let orders = Orders::open(&database).await?;
+    let app = App::new(antiphon, tokens, membership, orders);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 3000)).await?;
     println!("listening on http://{}", listener.local_addr()?);

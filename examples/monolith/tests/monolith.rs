@@ -6,29 +6,28 @@ use std::time::Duration;
 
 use antiphon::Antiphon;
 use antiphon_client::{Client, Draft, Event, Raw};
-use monolith::{App, Membership, TokenTable, routes};
+use antiphon_testkit::{Database, shared_postgres};
+use monolith::{App, Membership, Orders, TokenTable, routes};
 
-async fn serve() -> (String, tempfile::TempDir) {
-    let (address, folder, _) = start().await;
-    (address, folder)
-}
-
-async fn start() -> (String, tempfile::TempDir, std::sync::Arc<App>) {
-    let folder = tempfile::tempdir().unwrap();
+/// Its address, its database and itself; none, and said so, where there is no PostgreSQL.
+async fn start(test: &str) -> Option<(String, Database, std::sync::Arc<App>)> {
+    let database = shared_postgres(test)?;
     let (tokens, membership) = (TokenTable::default(), Membership::default());
     let antiphon = Antiphon::builder()
-        .database(format!("sqlite:{}", folder.path().join("app.db").display()))
+        .database(database.url())
+        .migrate()
         .authenticator(tokens.clone())
         .directory(membership.clone())
         .start()
         .await
         .unwrap();
-    let app = App::new(antiphon, tokens, membership);
+    let orders = Orders::open(&database.url()).await.unwrap();
+    let app = App::new(antiphon, tokens, membership, orders);
     let routes = routes(app.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    (address.to_string(), folder, app)
+    Some((address.to_string(), database, app))
 }
 
 async fn request(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -64,7 +63,7 @@ async fn next_text(subscription: &mut antiphon_client::Subscription) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_application_publishes_reaches_who_has_its_token_and_the_removed_get_nothing_more() {
-    let (address, _folder) = serve().await;
+    let Some((address, _database, _)) = start("what_the_application_publishes").await else { return };
     let (ann, bob) = (log_in(&address, "ann").await, log_in(&address, "bob").await);
     let connect = async |token: String| {
         let client = Client::builder(format!("http://{address}")).token(token).connect().await.unwrap();
@@ -88,8 +87,36 @@ async fn what_the_application_publishes_reaches_who_has_its_token_and_the_remove
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_what_is_heard_of_it_are_there_together_or_neither_is() {
+    let Some((address, database, _)) = start("an_order_and_what_is_heard").await else { return };
+    let token = log_in(&address, "ann").await;
+    let client = Client::builder(format!("http://{address}")).token(token).connect().await.unwrap();
+    let mut heard = client.subscribe(Vec::<String>::new()).await.unwrap();
+    let orders = || database.sql("select count(*) from orders");
+    // Nobody works there, so that nobody could hear of it.
+    let (status, _) = request(&address, "POST", "/companies/nobody/orders", "").await;
+    assert_eq!((status, orders().as_str()), (404, "0"));
+    let (_, first) = request(&address, "POST", "/companies/acme/orders", "").await;
+    // An order that is undone at its commit.
+    database.sql(
+        "create function no() returns trigger language plpgsql as $$ begin raise 'no'; end $$; \
+         create constraint trigger no after insert on orders deferrable initially deferred for each row execute function no()",
+    );
+    let (status, _) = request(&address, "POST", "/companies/acme/orders", "").await;
+    assert_eq!((status, orders().as_str()), (503, "1"));
+    database.sql("drop trigger no on orders");
+    let (_, second) = request(&address, "POST", "/companies/acme/orders", "").await;
+    assert_eq!(orders(), "2");
+    let offset = |position: &str| position.split('-').nth(1).unwrap().parse::<u64>().unwrap();
+    assert_eq!(offset(&second), offset(&first) + 1);
+    for id in [2, 4] {
+        assert!(next_text(&mut heard).await.contains(&format!("a new order: {id}")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_moves_the_clients_away_while_the_application_still_answers_and_then_ends() {
-    let (address, _folder, app) = start().await;
+    let Some((address, _database, app)) = start("a_drain_moves_the_clients_away").await else { return };
     let token = log_in(&address, "ann").await;
     let mut socket = Raw::connect(&format!("ws://{address}/ws")).await.unwrap();
     socket.send_text(format!(r#"{{"type":"SUBSCRIBE","token":"{token}"}}"#)).await.unwrap();

@@ -5,6 +5,10 @@ alter table antiphon.entries add column by_sql boolean not null default false;
 drop index antiphon.entries_xid;
 create index entries_by_sql on antiphon.entries (xid) include (topic_id, "offset") where by_sql;
 
+-- The revision of a tenant's last deletion: what is stamped with it or an older one was meant for a tenant that is gone.
+alter table antiphon.tenants add column deleted_revision bigint not null default 0;
+update antiphon.tenants set deleted_revision = revision where deleted;
+
 -- What the program's chain has: SHA-256 of the secret, the domain and each part with its length in front, cut to 64 bits.
 create function antiphon.chain(domain text, variadic parts bytea[]) returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -73,18 +77,23 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
     select revision + 1 from antiphon.tenants where id = of_tenant and not deleted for no key update
 $$;
 
-create function antiphon.publish(
-    tenant text, topic text, text text default null, body json default null,
-    project_id text default null, user_id text default null, key text default null
+-- Appends one entry. Whether there is such a tenant is looked up where tenants are kept here; an application that keeps
+-- them elsewhere has looked itself.
+--
+-- Locks are taken in one order by all who append or delete: the tenant, then its topic; several of either in the order of
+-- their names. None is waited for without end: where the caller has set no lock_timeout, it is 2 seconds in here.
+create function antiphon.append_entry(
+    tenant text, topic text, text text, body json, project_id text, user_id text, key text, is_tenant_kept_here boolean
 ) returns table (id uuid, "position" text, duplicate boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-    of_tenant constant text := publish.tenant;
-    named constant text := publish.topic;
-    by_user constant text := publish.user_id;
-    by_key constant text := publish.key;
-    of_project text := publish.project_id;
+    of_tenant constant text := append_entry.tenant;
+    named constant text := append_entry.topic;
+    by_user constant text := append_entry.user_id;
+    by_key constant text := append_entry.key;
+    of_project text := append_entry.project_id;
+    waits_for_ever constant boolean := current_setting('lock_timeout') = '0';
     made constant bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
     kept_kind text;
     json_text text;
@@ -116,24 +125,29 @@ begin
     if by_key is not null and (octet_length(by_key) not between 1 and 255 or by_key ~ '[[:cntrl:]]') then
         perform antiphon.refuse('key must have 1 to 255 bytes and no control characters');
     end if;
-    if (publish.text is null) = (publish.body is null) then
+    if (append_entry.text is null) = (append_entry.body is null) then
         perform antiphon.refuse('one of text and body is needed, and only one');
-    elsif publish.text is not null then
+    elsif append_entry.text is not null then
         kept_kind := 'text';
-        json_text := to_json(publish.text)::text;
+        json_text := to_json(append_entry.text)::text;
     else
         kept_kind := 'body';
-        json_text := publish.body::text;
+        json_text := append_entry.body::text;
     end if;
-    if coalesce(octet_length(publish.text), octet_length(json_text)) > 65536 then
+    if coalesce(octet_length(append_entry.text), octet_length(json_text)) > 65536 then
         perform antiphon.refuse(kept_kind || ' may have at most 65536 bytes');
     elsif kept_kind = 'body' and antiphon.is_too_deep(json_text) then
         perform antiphon.refuse('body may be nested at most 32 deep');
     end if;
-    -- Held until the transaction ends: a tenant is deleted before this or after it, and other changes of it need not wait.
-    perform from antiphon.tenants t where t.id = of_tenant and not t.deleted for key share;
-    if not found then
-        perform antiphon.refuse('there is no tenant "' || of_tenant || '"');
+    if waits_for_ever then
+        perform set_config('lock_timeout', '2s', true);
+    end if;
+    if is_tenant_kept_here then
+        -- Held until the transaction ends: a tenant is deleted before this or after it, and other changes of it need not wait.
+        perform from antiphon.tenants t where t.id = of_tenant and not t.deleted for key share;
+        if not found then
+            perform antiphon.refuse('there is no tenant "' || of_tenant || '"');
+        end if;
     end if;
 
     -- The topic is held until the transaction ends: that is the order of its log.
@@ -146,6 +160,9 @@ begin
             values (of_tenant, named, first_epoch, first_link, first_link) on conflict do nothing;
         select * into strict log from antiphon.topics t
             where t.tenant = of_tenant and t.name = named for no key update;
+    end if;
+    if waits_for_ever then
+        perform set_config('lock_timeout', '0', true);
     end if;
 
     if by_key is not null then
@@ -171,6 +188,14 @@ begin
         where t.id = log.id;
     return query select new_id, antiphon.position_text(log.epoch, log.head + 1, new_link), false;
 end
+$$;
+
+create function antiphon.publish(
+    tenant text, topic text, text text default null, body json default null,
+    project_id text default null, user_id text default null, key text default null
+) returns table (id uuid, "position" text, duplicate boolean)
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select id, "position", duplicate from antiphon.append_entry($1, $2, $3, $4, $5, $6, $7, true)
 $$;
 
 create function antiphon.position_text(epoch bigint, "offset" bigint, link bigint) returns text
@@ -364,7 +389,7 @@ begin
         end if;
     end loop;
     if exists (select from pg_roles where rolname = 'antiphon_publisher') then
-        grant execute on function antiphon.publish to antiphon_publisher;
+        grant execute on function antiphon.publish, antiphon.append_entry to antiphon_publisher;
     end if;
     if exists (select from pg_roles where rolname = 'antiphon_directory') then
         grant execute on function antiphon.put_user, antiphon.delete_user, antiphon.put_project, antiphon.put_member,

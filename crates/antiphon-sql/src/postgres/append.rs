@@ -1,4 +1,8 @@
 //! Appending: one transaction for all groups of a call. Only where a topic stays locked by somebody else, one for each.
+//!
+//! Locks are taken in one order by all who append or delete: a tenant's row before its topics', several in the order of
+//! their names. Here topics are enough: who deletes a tenant locks them too, and only a topic that is made has to be made
+//! before the deletion or after it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,10 +15,15 @@ use sqlx::PgConnection;
 
 use super::{PostgresEngine, texts};
 use crate::{
-    error::{Fault, is_locked},
+    error::{Fault, is_deadlock, is_locked},
     plan::{self, KeyPlace, Keyed, LockedTopic, Plan},
     row::{self, EntryRow, bound},
 };
+
+/// How often topics are made that were not there, or went with their tenant while they were waited for.
+const MAKING_ROUNDS: u32 = 4;
+/// How often a transaction is tried that PostgreSQL ended for a deadlock: with one who locks in another order.
+const DEADLOCK_TRIES: u32 = 3;
 
 impl PostgresEngine {
     pub(super) async fn append_groups(
@@ -22,7 +31,7 @@ impl PostgresEngine {
         groups: &[(u64, Vec<Draft>)],
     ) -> Result<Vec<GroupOutcome>, Fault> {
         let begun = Instant::now();
-        match self.append_at_once(groups).await {
+        match self.append_unless_deadlocked(groups).await {
             Err(Fault::Sql(error)) if is_locked(&error) => {}
             done => return done,
         }
@@ -54,39 +63,55 @@ impl PostgresEngine {
         Ok(outcomes)
     }
 
-    async fn append_at_once(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, Fault> {
-        let names = plan::topics_of(groups);
-        let mut tx = self.begin().await?;
-        let mut topics = lock_topics(&mut tx, &names).await?;
-        if topics.len() < names.len() {
-            // Missing rows are made by themselves: made in here, two could wait for each other.
-            tx.rollback().await?;
-            self.make_topics(names.iter().filter(|topic| !topics.contains_key(topic))).await?;
-            tx = self.begin().await?;
-            topics = lock_topics(&mut tx, &names).await?;
+    /// The other one of a deadlock goes on when this one is ended, so that the same again mostly succeeds.
+    async fn append_unless_deadlocked(
+        &self,
+        groups: &[(u64, Vec<Draft>)],
+    ) -> Result<Vec<GroupOutcome>, Fault> {
+        for _ in 1..DEADLOCK_TRIES {
+            match self.append_at_once(groups).await {
+                Err(Fault::Sql(error)) if is_deadlock(&error) => {}
+                done => return done,
+            }
         }
-        if topics.len() < names.len() {
-            return Err(Fault::Row("a topic's row went while it was used".into()));
-        }
-        let kept = kept(&mut tx, &topics, &plan::keys_of(groups)).await?;
-        let plan = plan::plan(&self.secret, groups, &topics, kept, now_ms());
-        if plan.entries.is_empty() {
-            tx.rollback().await?;
-            return Ok(plan.outcomes);
-        }
-        write(&mut tx, &plan).await?;
-        tx.commit().await?;
-        Ok(plan.outcomes)
+        self.append_at_once(groups).await
     }
 
+    async fn append_at_once(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, Fault> {
+        let names = plan::topics_of(groups);
+        for _ in 0..MAKING_ROUNDS {
+            let mut tx = self.begin().await?;
+            let topics = self.lock_topics(&mut tx, &names).await?;
+            if topics.len() < names.len() {
+                // Missing rows are made by themselves: made in here, two could wait for each other.
+                tx.rollback().await?;
+                self.make_topics(names.iter().filter(|topic| !topics.contains_key(topic))).await?;
+                continue;
+            }
+            let kept = kept(&mut tx, &topics, &plan::keys_of(groups)).await?;
+            let plan = plan::plan(&self.secret, groups, &topics, kept, now_ms());
+            if plan.entries.is_empty() {
+                tx.rollback().await?;
+                return Ok(plan.outcomes);
+            }
+            write(&mut tx, &plan).await?;
+            tx.commit().await?;
+            return Ok(plan.outcomes);
+        }
+        // Deleted and made again all the time: worth the same again.
+        Ok(groups.iter().map(|_| Err(AppendRefusal::Locked)).collect())
+    }
+
+    /// Makes topics before a deletion of their tenant, or after it: in between, it would not see them.
     async fn make_topics(&self, missing: impl Iterator<Item = &Topic>) -> Result<(), sqlx::Error> {
         let origins: Vec<_> =
             missing.map(|topic| (topic, self.secret.origin(topic, self.secret.first_epoch(topic)))).collect();
         sqlx::query(
-            "insert into antiphon.topics (tenant, name, epoch, link, trimmed_link) \
+            "with held as materialized (select id from antiphon.tenants where id = any($1) order by id for key share) \
+             insert into antiphon.topics (tenant, name, epoch, link, trimmed_link) \
              select k.tenant, k.name, k.epoch, k.link, k.link \
              from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) k (tenant, name, epoch, link) \
-             on conflict do nothing",
+             where (select count(*) from held) >= 0 on conflict do nothing",
         )
         .bind(texts(&origins, |(topic, _)| topic.tenant().as_str()))
         .bind(texts(&origins, |(topic, _)| topic.name().as_str()))
@@ -96,26 +121,32 @@ impl PostgresEngine {
         .await?;
         Ok(())
     }
+
+    /// Locks the topics that are there, in the order in which all do. A tenant's deletion that this does not see comes after:
+    /// it would have renamed the topic before it could be locked.
+    async fn lock_topics(
+        &self,
+        connection: &mut PgConnection,
+        names: &[Topic],
+    ) -> Result<HashMap<Topic, LockedTopic>, Fault> {
+        let rows: Vec<TopicRow> = sqlx::query_as(
+            "select t.tenant, t.name, t.id, t.epoch, t.head, t.link, case when $3 then coalesce( \
+                 (select n.deleted_revision from antiphon.tenants n where n.id = t.tenant), 0) else 0 end \
+             from unnest($1::text[], $2::text[]) k (tenant, name) \
+             join antiphon.topics t on t.tenant = k.tenant and t.name = k.name \
+             order by t.tenant, t.name for no key update of t",
+        )
+        .bind(texts(names, |topic| topic.tenant().as_str()))
+        .bind(texts(names, |topic| topic.name().as_str()))
+        .bind(self.options.keeps_directory)
+        .fetch_all(connection)
+        .await?;
+        by_name(rows)
+    }
 }
 
-type TopicRow = (String, String, i64, i64, i64, i64);
-
-/// Locks the topics that are there, in the order in which all do.
-async fn lock_topics(
-    connection: &mut PgConnection,
-    names: &[Topic],
-) -> Result<HashMap<Topic, LockedTopic>, Fault> {
-    let rows: Vec<TopicRow> = sqlx::query_as(
-        "select t.tenant, t.name, t.id, t.epoch, t.head, t.link from unnest($1::text[], $2::text[]) k (tenant, name) \
-         join antiphon.topics t on t.tenant = k.tenant and t.name = k.name \
-         order by t.tenant, t.name for no key update of t",
-    )
-    .bind(texts(names, |topic| topic.tenant().as_str()))
-    .bind(texts(names, |topic| topic.name().as_str()))
-    .fetch_all(connection)
-    .await?;
-    by_name(rows)
-}
+/// Tenant, name, row, epoch, head, link, the revision of the tenant's deletion.
+type TopicRow = (String, String, i64, i64, i64, i64, i64);
 
 /// The topics that are there, as they are now.
 pub(super) async fn find_topics(
@@ -123,7 +154,8 @@ pub(super) async fn find_topics(
     names: &[Topic],
 ) -> Result<HashMap<Topic, LockedTopic>, Fault> {
     let rows: Vec<TopicRow> = sqlx::query_as(
-        "select t.tenant, t.name, t.id, t.epoch, t.head, t.link from unnest($1::text[], $2::text[]) k (tenant, name) \
+        "select t.tenant, t.name, t.id, t.epoch, t.head, t.link, 0::bigint \
+         from unnest($1::text[], $2::text[]) k (tenant, name) \
          join antiphon.topics t on t.tenant = k.tenant and t.name = k.name",
     )
     .bind(texts(names, |topic| topic.tenant().as_str()))
@@ -135,9 +167,9 @@ pub(super) async fn find_topics(
 
 fn by_name(rows: Vec<TopicRow>) -> Result<HashMap<Topic, LockedTopic>, Fault> {
     let mut topics = HashMap::with_capacity(rows.len());
-    for (tenant, name, id, epoch, head, link) in rows {
+    for (tenant, name, id, epoch, head, link, deleted) in rows {
         let topic = Topic::new(tenant.parse()?, TopicName::stored(&name));
-        topics.insert(topic, LockedTopic { id, position: row::position(epoch, head, link) });
+        topics.insert(topic, LockedTopic { id, position: row::position(epoch, head, link), deleted });
     }
     Ok(topics)
 }

@@ -11,7 +11,8 @@ use crate::error::Fault;
 impl PostgresEngine {
     pub(super) async fn remove_tenant(&self, tenant: &TenantId) -> Result<bool, Fault> {
         let mut tx = self.begin().await?;
-        // Whoever publishes by SQL holds the tenant's key until it commits: it is before this or after it.
+        // Whoever publishes by SQL holds the tenant's key until it commits, and whoever makes a topic while it does: each is
+        // before this or after it. The topics follow, in the one order in which all lock them.
         sqlx::query("select from antiphon.tenants where id = $1 for update")
             .bind(tenant.as_str())
             .execute(&mut *tx)
@@ -37,15 +38,14 @@ impl PostgresEngine {
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "update antiphon.tenants set deleted = true, revision = $2, tokens_revoked_before = $3 where id = $1",
+            "update antiphon.tenants set deleted = true, revision = $2, deleted_revision = $2, tokens_revoked_before = $3 where id = $1",
         )
         .bind(tenant.as_str())
         .bind(revision)
         .bind(now_ms())
         .execute(&mut *tx)
         .await?;
-        // No tenant's id has a space: nobody can name these logs any more, and who makes the tenant again begins anew. The
-        // rows are locked in the order in which all lock them.
+        // No tenant's id has a space: nobody can name these logs any more, and who makes the tenant again begins anew.
         sqlx::query(
             "update antiphon.topics t set tenant = $1 || ' ' || $2::bigint from \
              (select id from antiphon.topics where tenant = $1 order by name for update) k where t.id = k.id",

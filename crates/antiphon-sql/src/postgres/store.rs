@@ -24,10 +24,11 @@ impl Store for PostgresEngine {
             .within(self.options.operation_timeout, async {
                 // The page is cut before the first entry that begins beyond the bytes.
                 // What came by SQL was stamped by nobody: its revision is the one that this reading sees, with every
-                // removal that was committed before the entry.
+                // removal that was committed before the entry; 0 where the tenants are kept elsewhere.
                 let rows: Vec<EntryRow> = sqlx::query_as(
                     r#"select topic_id, epoch, "offset", id, author, project, key, kind, content, created_at,
-                        case when by_sql then (select n.revision from antiphon.tenants n where n.id = $1) else revision end, link
+                        case when not by_sql then revision when $6 then
+                            coalesce((select n.revision from antiphon.tenants n where n.id = $1), 0) else 0 end, link
                     from (
                         select p.*, sum(octet_length(content)) over (order by "offset") - octet_length(content) as earlier
                         from (
@@ -43,6 +44,7 @@ impl Store for PostgresEngine {
                 .bind(bound(after))
                 .bind(i64::from(limit))
                 .bind(bound(max_bytes.max(1)))
+                .bind(self.options.keeps_directory)
                 .fetch_all(&self.pool)
                 .await?;
                 row::entries(topic, rows)

@@ -61,7 +61,7 @@ impl PostgresTail {
             None => held.insert(Held { connection: self.connect().await?, mark: None }),
         };
         if let Some(mark) = &mut held.mark {
-            return mark.next(&mut held.connection).await;
+            return mark.next(&mut held.connection, self.options.keeps_directory).await;
         }
         let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
             .bind(LOCK)
@@ -85,7 +85,7 @@ impl PostgresTail {
 
 impl Mark {
     /// What comes next. Idle, that is one small question.
-    async fn next(&mut self, connection: &mut PgConnection) -> Result<Tailed, Fault> {
+    async fn next(&mut self, connection: &mut PgConnection, keeps_directory: bool) -> Result<Tailed, Fault> {
         let page = match self.page.take() {
             Some(page) => page,
             None => {
@@ -104,13 +104,14 @@ impl Mark {
                 Page { upto, topic_id: 0, offset: 0 }
             }
         };
-        // The revision is read with the entry: it sees every removal that was committed before it.
+        // The revision is read with the entry: it sees every removal that was committed before it. A tenant that is gone has a
+        // space in the name of its logs.
         let rows: Vec<TailRow> = sqlx::query_as(
             r#"select t.tenant, t.name, e.topic_id, t.epoch, e."offset", e.id, e.author, e.project, e.key, e.kind, e.content,
-                e.created_at, n.revision, e.link
-            from antiphon.entries e join antiphon.topics t on t.id = e.topic_id
-            join antiphon.tenants n on n.id = t.tenant and not n.deleted
-            where e.by_sql
+                e.created_at, case when $6 then n.revision else 0 end, e.link
+            from antiphon.entries e join antiphon.topics t on t.id = e.topic_id and strpos(t.tenant, ' ') = 0
+            left join antiphon.tenants n on n.id = t.tenant and not n.deleted
+            where e.by_sql and (n.id is not null or not $6)
             and (e.xid >= pg_snapshot_xmax($1::pg_snapshot) or e.xid = any(array(select pg_snapshot_xip($1::pg_snapshot))))
             and pg_visible_in_snapshot(e.xid, $2::pg_snapshot)
             and (e.topic_id, e."offset") > ($3, $4)
@@ -121,6 +122,7 @@ impl Mark {
         .bind(page.topic_id)
         .bind(page.offset)
         .bind(PAGE)
+        .bind(keeps_directory)
         .fetch_all(connection)
         .await?;
         let more = rows.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);

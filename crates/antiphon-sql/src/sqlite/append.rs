@@ -38,8 +38,12 @@ impl SqliteEngine {
         names: &[Topic],
     ) -> Result<HashMap<Topic, LockedTopic>, Fault> {
         let mut topics = find_topics(connection, names).await?;
+        let deletions =
+            if self.options.keeps_directory { deletions(connection, names).await? } else { HashMap::new() };
         for topic in names {
-            if topics.contains_key(topic) {
+            let deleted = deletions.get(topic.tenant().as_str()).copied().unwrap_or(0);
+            if let Some(there) = topics.get_mut(topic) {
+                there.deleted = deleted;
                 continue;
             }
             let origin = self.secret.origin(topic, self.secret.first_epoch(topic));
@@ -53,7 +57,7 @@ impl SqliteEngine {
             .bind(origin.link.0.cast_signed())
             .fetch_one(&mut *connection)
             .await?;
-            topics.insert(topic.clone(), LockedTopic { id, position: origin });
+            topics.insert(topic.clone(), LockedTopic { id, position: origin, deleted });
         }
         Ok(topics)
     }
@@ -79,9 +83,24 @@ pub(super) async fn find_topics(
     let mut topics = HashMap::with_capacity(rows.len());
     for (tenant, name, id, epoch, head, link) in rows {
         let topic = Topic::new(tenant.parse()?, TopicName::stored(&name));
-        topics.insert(topic, LockedTopic { id, position: row::position(epoch, head, link) });
+        topics.insert(topic, LockedTopic { id, position: row::position(epoch, head, link), deleted: 0 });
     }
     Ok(topics)
+}
+
+/// At which revision the tenants of these topics were deleted last, for those that were.
+async fn deletions(
+    connection: &mut SqliteConnection,
+    names: &[Topic],
+) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select id, deleted_revision from tenants where deleted_revision > 0 \
+         and id in (select value ->> 0 from json_each(?1))",
+    )
+    .bind(names_json(names))
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The entries that these keys stand for already.

@@ -34,7 +34,7 @@ impl SqliteEngine {
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "update tenants set deleted = 1, revision = ?2, tokens_revoked_before = ?3 where id = ?1",
+            "update tenants set deleted = 1, revision = ?2, deleted_revision = ?2, tokens_revoked_before = ?3 where id = ?1",
         )
         .bind(tenant.as_str())
         .bind(revision)
