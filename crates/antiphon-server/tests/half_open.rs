@@ -7,26 +7,34 @@ mod crowd;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use crowd::{Ear, PATIENCE, Server, frame_of, jwt};
 use serde_json::json;
 
+/// One crowd at a time: what they see of the clock is of one server.
+static ALONE: Mutex<()> = Mutex::new(());
+
 const SILENT: usize = 3000;
 const TOKENLESS: usize = 3000;
 const ROUNDS: usize = 4;
 const HANDSHAKE: Duration = Duration::from_secs(3);
 const FIRST_TOKEN: Duration = Duration::from_secs(4);
-/// How much later than their time the last ones may be gone, with thousands at once on a busy machine.
-const GRACE: Duration = Duration::from_secs(4);
+/// How much later than their time the last ones may be seen to be gone, with thousands at once on a machine that other work
+/// keeps busy: what is looked at first are the others, who take seconds then. The figure is the long form's.
+const GRACE: Duration = Duration::from_secs(20);
 /// What an allocator may keep of two rounds once two have taken what they need.
 const KEPT_KIB: u64 = 6 * 1024;
 const CONFIG: &str = "[limits]\nhandshake_timeout = '3s'\nfirst_token_timeout = '4s'\n";
 
 #[test]
 fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let server = Server::start(CONFIG, &[]);
     let token = jwt("acme", "ann");
     let mut slowest = Duration::ZERO;
@@ -47,6 +55,7 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
             good.wait_for("ACCEPTED");
             slowest = slowest.max(began.elapsed());
         }
+        let others_took = tokenless_since.elapsed();
         let mut silent = silent;
         let (mut last_silent, mut last_tokenless) = (None, None);
         crowd::wait("all half-open ones are gone", || {
@@ -60,7 +69,9 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
             last_silent.is_some() && last_tokenless.is_some()
         });
         let (last_silent, last_tokenless) = (last_silent.unwrap(), last_tokenless.unwrap());
-        println!("silent ones gone after {last_silent:?}, tokenless ones after {last_tokenless:?}");
+        println!(
+            "silent ones seen gone after {last_silent:?}, tokenless ones after {last_tokenless:?}; others {others_took:?}"
+        );
         assert!(last_silent < HANDSHAKE + GRACE && last_tokenless < FIRST_TOKEN + GRACE);
         for ear in &tokenless {
             assert!(ear.heard.iter().any(|text| text.contains("NO_TOKEN_PROVIDED")), "{:?}", ear.heard);
@@ -127,6 +138,7 @@ fn from_somewhere(number: usize, to: SocketAddr) -> TcpStream {
 
 /// So many open a connection at once and say nothing, or half a head; meanwhile good clients come one after the other.
 fn besieged_by(count: usize) -> Seen {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // One process holds the server's files, another the clients': each has a limit of its own.
     let server = Server::start("", &[]);
     let (address, token) = (server.address(), jwt("acme", "ann"));
