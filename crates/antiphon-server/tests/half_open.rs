@@ -83,7 +83,8 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
         resident.push(server.resident_kib());
     }
     println!("resident after each round: {resident:?} KiB; the slowest of the others took {slowest:?}");
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    // Of which a commit to the disk is a part.
+    assert!(slowest < GRACE, "{slowest:?}");
     assert!(resident[ROUNDS - 1] <= resident[1] + KEPT_KIB, "{resident:?}");
 }
 
