@@ -19,7 +19,7 @@ mod upgrade;
 pub use peer::PeerAddress;
 pub use problem::not_found;
 pub use server::{Doors, HttpOptions};
-pub use upgrade::HalfOpen;
+pub use upgrade::{HalfOpen, InUse};
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The upgrade: who may open a socket, and the hand-over of the raw socket to a shard.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use antiphon_core::AuthError;
 use antiphon_node::Caller;
@@ -25,6 +25,11 @@ use crate::{asker, origin, peer, problem::Problem, pump, server::Doors};
 /// has shown who it is, or has gone; for any other request, until that is answered.
 #[derive(Clone)]
 pub struct HalfOpen(pub HalfOpenPlace);
+
+/// An extension of a request: by what its acceptor sees that the connection is in use. It is held until the request is
+/// answered; where it becomes a socket that goes on over the same connection (HTTP/2), until that ends.
+#[derive(Clone)]
+pub struct InUse(pub Arc<dyn Any + Send + Sync>);
 
 /// `/ws`: GET with an upgrade, or CONNECT over HTTP/2.
 pub(crate) async fn upgrade(State(doors): State<Arc<Doors>>, request: Request) -> Response {
@@ -51,6 +56,7 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
         address: peer::believed(request.extensions(), request.headers(), &doors.options.trusted_proxies),
     };
     let place = request.extensions_mut().remove::<HalfOpen>().map(|HalfOpen(place)| place);
+    let in_use = request.extensions_mut().remove::<InUse>();
     let shown = shown(&request).inspect_err(|_| refused("not of the form of a token", &opening))?;
     opening.caller = caller(doors, shown, &opening).await?;
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
@@ -61,7 +67,7 @@ async fn answer(doors: &Arc<Doors>, mut request: Request) -> Result<Response, Bo
     tasks.spawn_until_end(async move {
         let patience = doors.node.limits().handshake_timeout;
         match tokio::time::timeout(patience, on_upgrade).await {
-            Ok(Ok(upgraded)) => hand_over(&doors, upgraded, opening, place),
+            Ok(Ok(upgraded)) => hand_over(&doors, upgraded, opening, place, in_use),
             Ok(Err(error)) => tracing::debug!(%error, "an upgrade did not come to pass"),
             Err(_) => tracing::debug!("a client did not take the answer to its upgrade"),
         }
@@ -173,12 +179,21 @@ fn refused(reason: &'static str, opening: &Opening) {
 }
 
 /// Takes the plain TCP socket out of what hyper had; anything else is pumped over a socket pair.
-fn hand_over(doors: &Arc<Doors>, upgraded: Upgraded, opening: Opening, place: Option<HalfOpenPlace>) {
+fn hand_over(
+    doors: &Arc<Doors>,
+    upgraded: Upgraded,
+    opening: Opening,
+    place: Option<HalfOpenPlace>,
+    in_use: Option<InUse>,
+) {
     let taken = match downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => parts.io.into_inner().into_std().map(|io| (RawSocket::Tcp(io), parts.read_buf)),
         Err(upgraded) => {
             pump::pair(TokioIo::new(upgraded), doors.node.limits().progress_timeout).map(|(there, pump)| {
-                doors.node.tasks().spawn_until_end(pump);
+                doors.node.tasks().spawn_until_end(async move {
+                    let _in_use = in_use;
+                    pump.await;
+                });
                 (RawSocket::Unix(there), Bytes::new())
             })
         }

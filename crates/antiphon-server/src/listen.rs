@@ -4,24 +4,26 @@
 use std::{
     convert::Infallible,
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use antiphon_axum::HalfOpen;
+use antiphon_axum::{HalfOpen, InUse};
 use antiphon_core::{Limits, Tasks};
-use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, Version, body::Incoming, service::service_fn};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -32,16 +34,20 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
-    files,
+    conversation::{Conversation, GRACE, KEEP_ALIVE, Look},
+    files::{self, Asker},
+    idle::Idle,
     slots::{Full, Slot, Slots},
     words,
 };
 
 const BACKLOG: i32 = 4096;
-/// How long a connection may stay open between two requests, as most proxies have it.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How many idle connections give way at a time where files are wanted: all who wait then get in soon, and no more go than that.
+const ROOM: usize = 16;
 /// After an accept that failed for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often files are looked for before an upgrade that needs some is refused.
+const TRIES: usize = 5;
 /// Without such a failure for so long, all is well again.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -86,15 +92,24 @@ pub struct Door {
     router: Router,
     tls: Option<TlsAcceptor>,
     slots: Slots,
+    asker: Asker,
+    idle: Idle<Arc<Conversation>>,
     http: auto::Builder<TokioExecutor>,
     handshake_timeout: Duration,
+    progress_timeout: Duration,
     /// Cancelled: no more requests on open connections.
     end: CancellationToken,
 }
 
 impl Door {
-    /// To this router.
-    pub fn new(router: Router, tls: Option<TlsAcceptor>, slots: Slots, limits: &Limits) -> Self {
+    /// To this router, for those who ask for files as this one.
+    pub fn new(
+        router: Router,
+        tls: Option<TlsAcceptor>,
+        slots: Slots,
+        asker: Asker,
+        limits: &Limits,
+    ) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         let head_bytes = limits.head_bytes;
         http.http1()
@@ -109,8 +124,17 @@ impl Door {
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(100)
             .enable_connect_protocol();
-        let handshake_timeout = limits.handshake_timeout;
-        Self { router, tls, slots, http, handshake_timeout, end: CancellationToken::new() }
+        Self {
+            router,
+            tls,
+            slots,
+            asker,
+            idle: Idle::new(),
+            http,
+            handshake_timeout: limits.handshake_timeout,
+            progress_timeout: limits.progress_timeout,
+            end: CancellationToken::new(),
+        }
     }
 
     /// Lets open connections finish their request and close.
@@ -122,7 +146,7 @@ impl Door {
     pub async fn accept(self, listener: TcpListener, tasks: Tasks, stop: CancellationToken) {
         let mut calm_at = None;
         loop {
-            let accepted = if files::has_room(&listener) {
+            let accepted = if files::has_room(&listener, self.asker) {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = sleep_until(calm_at.unwrap_or_else(Instant::now)), if calm_at.is_some() => {
@@ -132,6 +156,14 @@ impl Door {
                     }
                     accepted = listener.accept() => accepted,
                 }
+            } else if !files::has_newcomer(&listener) || self.make_room() {
+                // Nobody is kept out, or those who come find room in a moment.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.idle.one_gone() => {}
+                    () = sleep(PAUSE) => {}
+                }
+                continue;
             } else {
                 // What waits stays where it is: the files that are left are for the database and Redis.
                 Err(io::Error::other("too many files are open"))
@@ -154,8 +186,35 @@ impl Door {
         }
     }
 
+    /// Lets some of the idle ones go for their files; false if there is none.
+    fn make_room(&self) -> bool {
+        let mut gone = 0;
+        while gone < ROOM
+            && let Some(oldest) = self.idle.oldest()
+        {
+            oldest.give_way();
+            gone += 1;
+        }
+        gone > 0
+    }
+
+    /// A place for a connection from there, which the oldest idle one gives away if there is no other.
+    fn place(&self, from: IpAddr) -> Result<Slot, Full> {
+        loop {
+            let full = match self.slots.take(from) {
+                Ok(slot) => return Ok(slot),
+                Err(full) => full,
+            };
+            let oldest = match full {
+                Full::Address => self.slots.counted_as(from).and_then(|address| self.idle.oldest_of(address)),
+                Full::All => self.idle.oldest_with_place(),
+            };
+            oldest.ok_or(full)?.give_way();
+        }
+    }
+
     fn admit(&self, socket: TcpStream, peer: SocketAddr, tasks: &Tasks) {
-        let slot = match self.slots.take(peer.ip()) {
+        let slot = match self.place(peer.ip()) {
             Ok(slot) => slot,
             Err(Full::Address) => {
                 tracing::debug!(%peer, "refused: too many half-open connections from this address");
@@ -183,29 +242,54 @@ impl Door {
         });
     }
 
+    async fn answer(&self, request: Request<Body>) -> Response {
+        if is_of_a_pair(&request, self.tls.is_some()) && !self.has_files().await {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
+        }
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never as Infallible {},
+        }
+    }
+
+    /// Waits a little for files where idle connections can give them.
+    async fn has_files(&self) -> bool {
+        let has_room = || files::has_room(&io::stderr(), self.asker);
+        for _ in 0..TRIES {
+            if has_room() || !self.make_room() {
+                break;
+            }
+            let _ = timeout(PAUSE, self.idle.one_gone()).await;
+        }
+        has_room()
+    }
+
     async fn converse(
         self,
         socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: SocketAddr,
         slot: Slot,
     ) {
-        let begun = Arc::new(Begun { yes: AtomicBool::new(false), slot: Mutex::new(Some(Arc::new(slot))) });
-        let (router, seen) = (self.router, begun.clone());
+        let state = Conversation::new(self.idle.clone(), slot);
+        let _presence = state.presence();
+        let (door, seen) = (Arc::new(self), state.clone());
+        let served_by = door.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let place = seen.note(request.version());
-            let router = router.clone();
+            let (in_use, place) = seen.request(request.version());
+            let (door, in_use) = (served_by.clone(), Arc::new(in_use));
             async move {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(InUse(in_use.clone()));
                 if let Some(slot) = place {
                     request.extensions_mut().insert(HalfOpen(slot));
                 }
-                router.oneshot(request).await.map_err(|never: Infallible| never)
+                Ok::<_, Infallible>(door.answer(request).await.map(|body| in_use.answer(body)))
             }
         });
-        let mut conversation = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(socket), service));
-        let mut deadline = pin!(sleep(self.handshake_timeout));
-        let (mut waiting, mut ending) = (true, false);
+        let mut conversation = pin!(door.http.serve_connection_with_upgrades(TokioIo::new(socket), service));
+        let mut look = pin!(sleep(door.handshake_timeout));
+        let mut is_ending = false;
         loop {
             tokio::select! {
                 ended = conversation.as_mut() => {
@@ -214,36 +298,30 @@ impl Door {
                     }
                     return;
                 }
-                () = deadline.as_mut(), if waiting => {
-                    if !begun.yes.load(Ordering::Relaxed) {
-                        tracing::debug!(%peer, "no request in time");
+                () = look.as_mut() => match state.look(door.progress_timeout, is_ending) {
+                    Look::Again(at) => {
+                        look.as_mut().reset(at);
+                        continue;
+                    }
+                    Look::Stuck(why) => {
+                        tracing::debug!(%peer, "{why}");
                         return;
                     }
-                    waiting = false;
-                }
-                () = self.end.cancelled(), if !ending => {
-                    conversation.as_mut().graceful_shutdown();
-                    ending = true;
-                }
+                    Look::Idle => {}
+                },
+                () = state.must_give_way(), if !is_ending => {}
+                () = door.end.cancelled(), if !is_ending => {}
             }
+            conversation.as_mut().graceful_shutdown();
+            is_ending = true;
+            look.as_mut().reset(Instant::now() + GRACE);
         }
     }
 }
 
-/// Whether a connection's first request has come, and the slot that it has.
-struct Begun {
-    yes: AtomicBool,
-    slot: Mutex<Option<Arc<Slot>>>,
-}
-
-impl Begun {
-    /// A request has come; the slot goes along with it. Over HTTP/1 the connection keeps it too, until it has become a socket or
-    /// ends; over HTTP/2 it goes with the first request, since sockets that have shown who they are may stay beside others.
-    fn note(&self, version: Version) -> Option<Arc<Slot>> {
-        self.yes.store(true, Ordering::Relaxed);
-        let mut slot = self.slot.lock();
-        if version == Version::HTTP_2 { slot.take() } else { slot.clone() }
-    }
+/// A socket over TLS or HTTP/2 is pumped over a pair: two more files.
+fn is_of_a_pair(request: &Request<Body>, tls: bool) -> bool {
+    request.method() == Method::CONNECT || (tls && request.headers().contains_key(header::UPGRADE))
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {

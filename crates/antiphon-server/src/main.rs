@@ -6,12 +6,14 @@
 mod assemble;
 mod cli;
 mod config;
+mod conversation;
 mod credentials;
 mod database;
 mod demo;
 mod failure;
 mod files;
 mod gate;
+mod idle;
 mod inspect;
 mod listen;
 mod output;

@@ -11,7 +11,7 @@ use crate::{
     cli::{Flags, Serve},
     config::{Config, JwtParts},
     failure::Failure,
-    files,
+    files::{self, Asker},
     gate::Gate,
     listen::{self, Door},
     output,
@@ -168,8 +168,8 @@ impl Doors {
             tasks.spawn_until_end(certificate.keep_fresh().map_err(Failure::running)?);
         }
         Ok(Self {
-            public: Door::new(public_gate.router(), acceptor, slots(), limits),
-            operations: Door::new(operations_gate.router(), None, slots(), limits),
+            public: Door::new(public_gate.router(), acceptor, slots(), Asker::Client, limits),
+            operations: Door::new(operations_gate.router(), None, slots(), Asker::Operator, limits),
             public_gate,
             operations_gate,
             is_tls,

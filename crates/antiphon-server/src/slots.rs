@@ -54,9 +54,7 @@ impl Slots {
     /// Takes a place.
     pub fn take(&self, from: IpAddr) -> Result<Slot, Full> {
         let shared = &self.shared;
-        let from = from.to_canonical();
-        let is_many = from.is_loopback() || shared.trusted.iter().any(|net| net.contains(&from));
-        let counted_as = (!is_many).then(|| block(from));
+        let counted_as = self.counted_as(from);
         let mut counts = shared.counts.lock();
         if counts.all >= shared.most {
             return Err(Full::All);
@@ -70,6 +68,20 @@ impl Slots {
         }
         counts.all += 1;
         Ok(Slot { shared: shared.clone(), counted_as })
+    }
+
+    /// What a connection from there is counted for, besides in all.
+    pub fn counted_as(&self, from: IpAddr) -> Option<IpAddr> {
+        let from = from.to_canonical();
+        let is_many = from.is_loopback() || self.shared.trusted.iter().any(|net| net.contains(&from));
+        (!is_many).then(|| block(from))
+    }
+}
+
+impl Slot {
+    /// The address, or network, for which it is counted.
+    pub fn counted_as(&self) -> Option<IpAddr> {
+        self.counted_as
     }
 }
 

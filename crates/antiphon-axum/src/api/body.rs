@@ -7,7 +7,10 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::fields::{self, FromFields};
+use super::{
+    fields::{self, FromFields},
+    query::{self, NoQuery},
+};
 use crate::problem::Problem;
 
 /// A body that is one object; an empty one has no fields: PUTs without settings need none.
@@ -20,10 +23,18 @@ impl<S: Send + Sync, T: FromFields> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let NoQuery = query::read(request.uri())?;
+        Body::beside_query(request, state).await.map(Self)
+    }
+}
+
+impl<T: FromFields> Body<T> {
+    /// Of a request whose query is another's to read.
+    pub async fn beside_query<S: Send + Sync>(request: Request, state: &S) -> Result<T, Problem> {
         let bytes = received(request, state).await?;
         let text = text(&bytes)?;
         let text = if text.trim().is_empty() { "{}" } else { text };
-        fields::object(text).map(Self).map_err(of_body)
+        fields::object(text).map_err(of_body)
     }
 }
 
@@ -31,6 +42,7 @@ impl<S: Send + Sync, T: FromFields> FromRequest<S> for Bodies<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let NoQuery = query::read(request.uri())?;
         let bytes = received(request, state).await?;
         fields::array(text(&bytes)?).map(Self).map_err(of_body)
     }

@@ -8,7 +8,10 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{asked::Ids, names};
+use super::{
+    asked::{Ids, Plain},
+    names,
+};
 use crate::{asker::Asker, problem::Problem, server::Doors};
 
 /// Those subscribed to a topic.
@@ -34,6 +37,7 @@ pub(crate) async fn presence(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Users>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
@@ -57,6 +61,7 @@ pub(crate) struct Connections {
 pub(crate) async fn connections(
     State(doors): State<Arc<Doors>>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Connections>, Problem> {
     asker.needs_key(Scope::Metrics, None)?;
     let (node, cluster) = doors.node.connections().await;

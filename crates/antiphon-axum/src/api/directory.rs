@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    asked::{Asked, Ids},
+    asked::{Asked, Ids, Plain},
     names::{self, PageQuery},
 };
 use crate::{asker::Asker, problem::Problem, server::Doors};
@@ -67,8 +67,8 @@ pub(crate) fn keeper(asker: &Asker, tenant: &str) -> Result<TenantId, Problem> {
 /// The tenants.
 pub(crate) async fn list_tenants(
     State(doors): State<Arc<Doors>>,
-    Asked(query): Asked<PageQuery>,
     asker: Asker,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<NamedList>, Problem> {
     asker.needs_key(Scope::Directory, None)?;
     Ok(list(doors.node.engines().directory.list_tenants(&query.page()).await?))
@@ -81,6 +81,7 @@ pub(crate) async fn put_tenant(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Response, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let is_new = doors.node.engines().directory.put_tenant(&tenant).await?;
@@ -95,6 +96,7 @@ pub(crate) async fn get_tenant(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Named>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     found("tenant", doors.node.engines().directory.tenant_exists(&tenant).await?, tenant.as_str())
@@ -107,6 +109,7 @@ pub(crate) async fn delete_tenant(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let was_there = doors.node.engines().directory.delete_tenant(&tenant).await?;
@@ -120,8 +123,8 @@ pub(crate) async fn delete_tenant(
 pub(crate) async fn list_users(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
-    Asked(query): Asked<PageQuery>,
     asker: Asker,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let listed = doors.node.engines().directory.list_users(&tenant, &query.page()).await?;
@@ -139,6 +142,7 @@ pub(crate) async fn put_user(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Response, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let is_new = doors.node.engines().directory.put_user(&tenant, &user).await?;
@@ -153,6 +157,7 @@ pub(crate) async fn get_user(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Named>, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let (_, states) =
@@ -168,6 +173,7 @@ pub(crate) async fn delete_user(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.delete_user(&tenant, &user).await?;
@@ -181,8 +187,8 @@ pub(crate) async fn delete_user(
 pub(crate) async fn list_projects(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
-    Asked(query): Asked<PageQuery>,
     asker: Asker,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<NamedList>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let listed = doors.node.engines().directory.list_projects(&tenant, &query.page()).await?;
@@ -200,6 +206,7 @@ pub(crate) async fn put_project(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Response, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let is_new = doors.node.engines().directory.put_project(&tenant, &project).await?;
@@ -214,6 +221,7 @@ pub(crate) async fn get_project(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Named>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     found(
@@ -230,6 +238,7 @@ pub(crate) async fn delete_project(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let was_there = doors.node.engines().directory.delete_project(&tenant, &project).await?;

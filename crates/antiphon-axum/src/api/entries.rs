@@ -19,10 +19,11 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    asked::{Asked, FromQuery, Ids},
+    asked::{Asked, Ids, Plain},
     body::{Bodies, Body},
     fields::{self, Fields, FromFields},
     names,
+    query::FromQuery,
 };
 use crate::{
     asker::Asker,
@@ -32,13 +33,13 @@ use crate::{
 
 /// An entry to be published.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewEntry {
     /// A text; or else `body`.
     #[schema(value_type = Option<String>)]
     text: Option<Box<RawValue>>,
-    /// Any JSON; or else `text`.
-    #[schema(value_type = Option<Object>)]
+    /// Any JSON, kept as it is written; or else `text`.
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Box<RawValue>>,
     /// The project it belongs to.
     #[schema(value_type = Option<String>)]
@@ -49,21 +50,82 @@ pub(crate) struct NewEntry {
     /// The idempotency key.
     #[schema(value_type = Option<String>)]
     key: Option<Key>,
-    /// The topic: in a batch alone.
-    #[schema(value_type = Option<String>)]
-    topic: Option<TopicName>,
 }
 
-impl FromFields for NewEntry {
+/// An entry of a batch.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct BatchEntry {
+    /// The topic.
+    #[schema(value_type = String)]
+    topic: TopicName,
+    /// A text; or else `body`.
+    #[schema(value_type = Option<String>)]
+    text: Option<Box<RawValue>>,
+    /// Any JSON, kept as it is written; or else `text`.
+    #[schema(value_type = Option<serde_json::Value>)]
+    body: Option<Box<RawValue>>,
+    /// The project it belongs to.
+    #[schema(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Its author.
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+    /// The idempotency key.
+    #[schema(value_type = Option<String>)]
+    key: Option<Key>,
+}
+
+/// A signal to be sent.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewSignal {
+    /// A text; or else `body`.
+    #[schema(value_type = Option<String>)]
+    text: Option<Box<RawValue>>,
+    /// Any JSON, kept as it is written; or else `text`.
+    #[schema(value_type = Option<serde_json::Value>)]
+    body: Option<Box<RawValue>>,
+    /// The project it belongs to.
+    #[schema(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Its author.
+    #[schema(value_type = Option<String>)]
+    user_id: Option<UserId>,
+}
+
+impl FromFields for NewSignal {
     fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
         Ok(Self {
             text: fields.value("text"),
             body: fields.written("body"),
             project_id: fields.name("projectId", ProjectId::parse)?,
             user_id: fields.name("userId", UserId::parse)?,
-            key: fields.name("key", Key::parse)?,
-            topic: fields.name("topic", TopicName::parse)?,
         })
+    }
+}
+
+impl FromFields for NewEntry {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        let NewSignal { text, body, project_id, user_id } = NewSignal::from_fields(fields)?;
+        Ok(Self { text, body, project_id, user_id, key: fields.name("key", Key::parse)? })
+    }
+}
+
+impl FromFields for BatchEntry {
+    fn from_fields(fields: &mut Fields) -> Result<Self, Refusal> {
+        let NewEntry { text, body, project_id, user_id, key } = NewEntry::from_fields(fields)?;
+        let topic = fields.name("topic", TopicName::parse)?;
+        let topic = topic.ok_or_else(|| Refusal::invalid("`topic` is missing"))?;
+        Ok(Self { topic, text, body, project_id, user_id, key })
+    }
+}
+
+impl BatchEntry {
+    /// The topic, and the entry without it.
+    fn parted(self) -> (TopicName, NewEntry) {
+        let Self { topic, text, body, project_id, user_id, key } = self;
+        (topic, NewEntry { text, body, project_id, user_id, key })
     }
 }
 
@@ -106,12 +168,9 @@ fn author(by: &By, named: Option<UserId>) -> Result<Option<UserId>, Refusal> {
 }
 
 impl NewEntry {
-    fn content(&self, max: usize) -> Result<Content, Refusal> {
-        Ok(Content::from_fields(self.text.as_deref(), self.body.as_deref(), max)?)
-    }
-
     fn draft(self, by: &By, topic: Topic) -> Result<Draft, Refusal> {
-        let content = self.content(Content::MAX_ENTRY_BYTES)?;
+        let most = Content::MAX_ENTRY_BYTES;
+        let content = Content::from_fields(self.text.as_deref(), self.body.as_deref(), most)?;
         let author = author(by, self.user_id)?;
         Ok(Draft { topic, author, named_project: self.project_id, key: self.key, content })
     }
@@ -142,9 +201,6 @@ pub(crate) async fn publish(
 ) -> Result<Response, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
-    if entry.topic.is_some() {
-        return Err(Problem::invalid("`topic` stands in the path"));
-    }
     let draft = entry.draft(&by, topic.clone())?;
     let appended = match doors.node.publish(&by, vec![draft]).await {
         Ok(appended) => appended,
@@ -156,7 +212,7 @@ pub(crate) async fn publish(
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/entries", tag = "entries",
-    params(("tenant" = String, Path)), request_body(content = Vec<NewEntry>,
+    params(("tenant" = String, Path)), request_body(content = Vec<BatchEntry>,
         example = json!([{"topic": "news", "text": "hello"}, {"topic": "news", "text": "again"}])),
     responses((status = 201, body = Vec<Published>)))]
 /// Publishes several entries, each with its `topic`: all or none.
@@ -164,7 +220,7 @@ pub(crate) async fn publish_batch(
     State(doors): State<Arc<Doors>>,
     Ids(tenant): Ids<String>,
     asker: Asker,
-    Bodies(entries): Bodies<NewEntry>,
+    Bodies(entries): Bodies<BatchEntry>,
 ) -> Result<Response, Problem> {
     let tenant = names::tenant(&tenant)?;
     let by = asker.acts(Scope::Publish, &tenant)?;
@@ -173,9 +229,9 @@ pub(crate) async fn publish_batch(
         return Err(Problem::invalid(format!("a batch has 1 to {most} entries")));
     }
     let mut drafts = Vec::with_capacity(entries.len());
-    for (index, mut entry) in entries.into_iter().enumerate() {
-        let name = entry.topic.take().ok_or_else(|| Refusal::invalid("`topic` is missing"));
-        let draft = name.and_then(|name| entry.draft(&by, Topic::new(tenant.clone(), name)));
+    for (index, entry) in entries.into_iter().enumerate() {
+        let (name, entry) = entry.parted();
+        let draft = entry.draft(&by, Topic::new(tenant.clone(), name));
         drafts.push(draft.map_err(|refusal| fields::at(index, refusal))?);
     }
     let appended = match doors.node.publish(&by, drafts).await {
@@ -188,23 +244,21 @@ pub(crate) async fn publish_batch(
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/topics/{topic}/signals", tag = "entries",
-    params(("tenant" = String, Path), ("topic" = String, Path)), request_body(content = NewEntry, example = json!({"text": "hello"})),
+    params(("tenant" = String, Path), ("topic" = String, Path)), request_body(content = NewSignal, example = json!({"text": "hello"})),
     responses((status = 202, description = "on its way, at most once")))]
 /// Sends a signal: never stored, at most once.
 pub(crate) async fn signal(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
     asker: Asker,
-    Body(signal): Body<NewEntry>,
+    Body(signal): Body<NewSignal>,
 ) -> Result<StatusCode, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     asker.needs_key(Scope::Publish, Some(topic.tenant()))?;
-    if signal.topic.is_some() || signal.key.is_some() {
-        return Err(Problem::invalid("a signal has neither `topic` (it stands in the path) nor `key`"));
-    }
-    let content = signal.content(Content::MAX_SIGNAL_BYTES)?;
-    let signal =
-        Signal { topic: topic.clone(), author: signal.user_id, named_project: signal.project_id, content };
+    let NewSignal { text, body, project_id, user_id } = signal;
+    let content = Content::from_fields(text.as_deref(), body.as_deref(), Content::MAX_SIGNAL_BYTES)
+        .map_err(Refusal::from)?;
+    let signal = Signal { topic: topic.clone(), author: user_id, named_project: project_id, content };
     match doors.node.signal(&By::Key, signal).await {
         Ok(()) => Ok(StatusCode::ACCEPTED),
         Err(refusal) => Err(explain(&doors, &By::Key, &topic, refusal).await),
@@ -267,8 +321,8 @@ fn frame(by: &By, entry: &Entry) -> Box<RawValue> {
 pub(crate) async fn list(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic)): Ids<(String, String)>,
-    Asked(query): Asked<HistoryQuery>,
     asker: Asker,
+    Asked(query): Asked<HistoryQuery>,
 ) -> Result<Json<Entries>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;
@@ -287,6 +341,7 @@ pub(crate) async fn read(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, topic, id)): Ids<(String, String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let topic = names::topic(&tenant, &topic)?;
     let by = asker.acts(Scope::Publish, topic.tenant())?;

@@ -35,11 +35,7 @@ pub(crate) fn object<T: FromFields>(json: &str) -> Result<T, Refusal> {
     let read = T::from_fields(&mut fields)?;
     match fields.left.into_keys().next() {
         None => Ok(read),
-        Some(name) => {
-            let known: Vec<String> = fields.known.iter().map(|name| format!("`{name}`")).collect();
-            let (name, known) = (shown(&name), known.join(", "));
-            Err(Refusal::invalid(format_args!("`{name}` is not known here; there are {known}")))
-        }
+        Some(name) => Err(Refusal::invalid(not_known(&name, &fields.known))),
     }
 }
 
@@ -53,6 +49,15 @@ pub(crate) fn array<T: FromFields>(json: &str) -> Result<Vec<T>, Refusal> {
 /// A refusal of one item of an array.
 pub(crate) fn at(index: usize, refusal: Refusal) -> Refusal {
     Refusal { text: format!("item {}: {}", index + 1, refusal.text), ..refusal }
+}
+
+/// Of a name that nobody takes, which there are.
+pub(crate) fn not_known(name: &str, known: &[&str]) -> String {
+    let (name, known) = (shown(name), known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
+    match known.as_slice() {
+        [] => format!("`{name}` is not known here; there is nothing to be said"),
+        known => format!("`{name}` is not known here; there are {}", known.join(", ")),
+    }
 }
 
 /// A sender's own word, as much of it as an answer should repeat.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    asked::{Asked, Ids},
+    asked::{Asked, Ids, Plain},
     body::{Bodies, Body},
     directory::{gone, keeper},
     fields::{Fields, FromFields},
@@ -27,6 +27,7 @@ const MEMBERS_MAX: usize = 10_000;
 
 /// What a member wants; what is left out stays as it is.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wishes {
     /// Entries on the socket, in history and recovery.
     deliver: Option<bool>,
@@ -42,7 +43,7 @@ impl FromFields for Wishes {
 
 /// One of many members.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewMember {
     /// The user; made where missing.
     #[schema(value_type = String)]
@@ -102,8 +103,8 @@ fn member(user: &UserId, Settings { deliver, push }: Settings) -> Member {
 pub(crate) async fn list(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project)): Ids<(String, String)>,
-    Asked(query): Asked<PageQuery>,
     asker: Asker,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<Members>, Problem> {
     let (tenant, project) = (keeper(&asker, &tenant)?, names::project(&project)?);
     let directory = &doors.node.engines().directory;
@@ -172,6 +173,7 @@ pub(crate) async fn get(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<Member>, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
@@ -187,6 +189,7 @@ pub(crate) async fn delete(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let tenant = keeper(&asker, &tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);
@@ -203,6 +206,7 @@ pub(crate) async fn get_settings(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, project, user)): Ids<(String, String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<Json<SettingsBody>, Problem> {
     let tenant = names::tenant(&tenant)?;
     let (project, user) = (names::project(&project)?, names::user(&user)?);

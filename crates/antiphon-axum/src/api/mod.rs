@@ -8,6 +8,7 @@ mod entries;
 mod fields;
 mod members;
 mod names;
+mod query;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};

@@ -6,7 +6,7 @@ use antiphon_core::Page;
 use antiphon_node::By;
 use antiphon_protocol::{ProjectId, TenantId, Topic, TopicName, UserId, page_limit};
 
-use super::asked::FromQuery;
+use super::query::FromQuery;
 use crate::{problem::Problem, server::Doors};
 
 /// The most items of a page of a list.

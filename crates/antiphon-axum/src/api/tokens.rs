@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    asked::Ids,
+    asked::{Ids, Plain},
     body::Body,
     directory::{gone, keeper},
     fields::{Fields, FromFields},
@@ -27,9 +27,10 @@ const TTL_SECONDS_MAX: u64 = 10 * 365 * 24 * 3600;
 
 /// How long a token is to live.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewTokenBody {
     /// Seconds; an hour if left out.
+    #[schema(minimum = 1, maximum = 315_360_000)]
     ttl_seconds: Option<u64>,
 }
 
@@ -86,6 +87,7 @@ pub(crate) async fn revoke(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let by_the_second = doors.options.tokens_by_the_second;
@@ -109,6 +111,7 @@ pub(crate) async fn disconnect(
     State(doors): State<Arc<Doors>>,
     Ids((tenant, user)): Ids<(String, String)>,
     asker: Asker,
+    _: Plain,
 ) -> Result<StatusCode, Problem> {
     let (tenant, user) = (keeper(&asker, &tenant)?, names::user(&user)?);
     let was_there = doors.node.engines().directory.disconnect_user(&tenant, &user).await?;

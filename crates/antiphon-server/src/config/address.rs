@@ -295,6 +295,27 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>,
     Vec::<String>::deserialize(from)?.iter().map(network).collect()
 }
 
+/// Origins. Each is compared whole, so one with a path or a star would silently never fit.
+pub(super) fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(from)?;
+    let is_origin = |text: &&String| {
+        Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && !text.contains('*')
+                && url.origin().ascii_serialization() == text.trim_end_matches('/').to_ascii_lowercase()
+        })
+    };
+    match origins.iter().find(|text| !is_origin(text)) {
+        None => Ok(origins),
+        Some(other) => {
+            let shown = other.replace(char::is_control, "?");
+            Err(D::Error::custom(format!(
+                "`{shown}` is no origin; expected scheme, host and port alone, such as `https://app.example.com`"
+            )))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

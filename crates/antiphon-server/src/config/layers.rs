@@ -276,6 +276,8 @@ mod tests {
         assert_eq!(error, "ANTIPHON_RATE_LIMIT: `rate_limit`: expected a whole number from 0 to 4294967295");
         let error = load_env(&[("ANTIPHON_DRAIN", "10")]).unwrap_err().to_string();
         assert!(error.starts_with("ANTIPHON_DRAIN: `drain`: expected a duration"), "{error}");
+        let error = load_env(&[("ANTIPHON_ALLOWED_ORIGIN", "*")]).unwrap_err().to_string();
+        assert!(error.starts_with("ANTIPHON_ALLOWED_ORIGIN: `allowed_origin`: `*` is no origin"), "{error}");
         assert!(load_env(&[("ANTIPHON_RATE_LIMIT", "-1")]).is_err());
     }
 

@@ -138,6 +138,10 @@ mod tests {
             refused("trusted_proxy", vec!["10.0.0.0/33"]),
             "`10.0.0.0/33` is no network; expected an address, or a network such as `10.0.0.0/8`"
         );
+        assert_eq!(
+            refused("allowed_origin", vec!["https://a.example", "https://b.example/path"]),
+            "`https://b.example/path` is no origin; expected scheme, host and port alone, such as `https://app.example.com`"
+        );
         assert_eq!(refused("topics", 5), "expected sections: `[[topics]]`");
     }
 

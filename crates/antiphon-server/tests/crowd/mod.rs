@@ -23,13 +23,13 @@ pub struct Server {
 impl Server {
     /// With this configuration, besides JWTs of ours and an open door for metrics.
     pub fn start(config: &str, args: &[&str]) -> Self {
-        Self::launch(AntiphonLaunch::new().program(env!("CARGO_BIN_EXE_antiphon")), config, args)
+        Self::launch(AntiphonLaunch::new().program(program()), config, args)
     }
 
     /// With so many open files.
     pub fn start_with_files(files: u32, config: &str, args: &[&str]) -> Self {
         let script = tempfile::Builder::new().suffix(".sh").tempfile().unwrap();
-        let program = env!("CARGO_BIN_EXE_antiphon");
+        let program = program();
         let text = format!("#!/bin/sh\nulimit -n {files}\nexec '{program}' \"$@\"\n");
         std::fs::write(script.path(), text).unwrap();
         let script = script.into_temp_path();
@@ -149,6 +149,12 @@ impl Server {
         let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
         body["token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
+}
+
+/// The program that was built, or that `TESTKIT_ANTIPHON` names: a release build, for its figures.
+fn program() -> String {
+    std::env::var(antiphon_testkit::variables::ANTIPHON)
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_antiphon").to_owned())
 }
 
 /// An API key for everything, in this database.
