@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use antiphon_core::{AuthError, Authenticator, Identity, Limits, Tasks, TopicRules};
 use antiphon_hub::{ChangesFirst, Outlets, Shard, SubscriberKey, Taken, Wake};
 use antiphon_memory::MemoryPresence;
-use antiphon_node::{By, Catchup, Engines, Node};
+use antiphon_node::{By, Catchup, Engines, Node, Turns};
 use antiphon_protocol::{ClusterSecret, Position, ServerFrame, TenantId, UserId};
 use antiphon_session::{Act, Answer, Opening, Operation, Place, Session};
 use antiphon_ws::{Opcode, encode};
@@ -91,18 +91,19 @@ impl Instance {
             authorizer: Arc::new(rules),
             tokens: None,
             keys: None,
+            hook: None,
         };
         let node = Node::start(engines, secret.clone(), limits, tasks.clone());
         let (letters, mail) = unbounded_channel();
         let (index, mailbox) = node.hub().add_shard(Arc::new(Bell(letters.clone())));
-        let turns = Turns {
+        let shard = Loop {
             node: node.clone(),
             hub: Shard::new(index, mailbox),
             links: Links { connections: BTreeMap::new(), sabotage },
             letters: letters.clone(),
             joined: Vec::new(),
         };
-        tasks.spawn_until_end(turns.run(mail));
+        tasks.spawn_until_end(shard.run(mail));
         Self { node, ear, bus: bus.clone(), tasks, letters }
     }
 
@@ -140,6 +141,7 @@ impl Drop for Wire {
 
 struct Connection {
     session: Session,
+    turns: Turns,
     out: UnboundedSender<Bytes>,
     unread: Vec<String>,
     is_blocked: bool,
@@ -173,7 +175,7 @@ impl Place for Places<'_> {
 }
 
 /// The shard's turns.
-struct Turns {
+struct Loop {
     node: Arc<Node>,
     hub: Shard,
     links: Links,
@@ -181,7 +183,7 @@ struct Turns {
     joined: Vec<SubscriberKey>,
 }
 
-impl Turns {
+impl Loop {
     async fn run(mut self, mut mail: UnboundedReceiver<Letter>) {
         while let Some(letter) = mail.recv().await {
             self.take(letter);
@@ -198,9 +200,10 @@ impl Turns {
             Letter::Accept(id, out) => {
                 let session = Session::new(Opening::default(), antiphon_protocol::now_ms());
                 let (unread, is_blocked, reads_page) = (Vec::new(), false, false);
-                self.links
-                    .connections
-                    .insert(id, Connection { session, out, unread, is_blocked, reads_page });
+                self.links.connections.insert(
+                    id,
+                    Connection { session, turns: Turns::default(), out, unread, is_blocked, reads_page },
+                );
             }
             Letter::Frame(id, frame) => {
                 if let Some(connection) = self.links.connections.get_mut(&id) {
@@ -265,12 +268,19 @@ impl Turns {
             Act::Send(json) => self.send(id, &json),
             Act::Operate(operation) => self.operate(id, operation),
             Act::Publish(number, caller, draft) => {
-                self.node.publish_then(By::User(caller), vec![draft], move |published| {
-                    drop(letters.send(Letter::Answer(id, Answer::Published(number, published))));
-                });
+                let Some(connection) = self.links.connections.get_mut(&id) else { return };
+                self.node.publish_in(
+                    &mut connection.turns,
+                    By::User(caller),
+                    vec![draft],
+                    move |published| {
+                        drop(letters.send(Letter::Answer(id, Answer::Published(number, published))));
+                    },
+                );
             }
             Act::Signal(number, caller, signal) => {
-                self.node.signal_then(By::User(caller), signal, move |sent| {
+                let Some(connection) = self.links.connections.get_mut(&id) else { return };
+                self.node.signal_in(&mut connection.turns, By::User(caller), signal, move |sent| {
                     drop(letters.send(Letter::Answer(id, Answer::Published(number, sent))));
                 });
             }
