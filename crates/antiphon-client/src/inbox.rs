@@ -112,21 +112,23 @@ impl Inbox {
     pub(crate) async fn next(&self) -> Option<Event> {
         loop {
             let came = self.came.notified();
-            let mut waiting = self.waiting.lock();
-            if let Some((event, bytes)) = waiting.events.pop_front() {
-                waiting.bytes -= bytes;
-                if waiting.rests && waiting.has_room(self.bounds) {
-                    waiting.rests = false;
-                    self.stir.notify_one();
-                }
-                return Some(event);
+            if let Some(next) = self.take() {
+                return next;
             }
-            if waiting.over {
-                return None;
-            }
-            drop(waiting);
             came.await;
         }
+    }
+
+    /// The next event, or that nothing more comes, if either is known.
+    fn take(&self) -> Option<Option<Event>> {
+        let mut waiting = self.waiting.lock();
+        let Some((event, bytes)) = waiting.events.pop_front() else { return waiting.over.then_some(None) };
+        waiting.bytes -= bytes;
+        if waiting.rests && waiting.has_room(self.bounds) {
+            waiting.rests = false;
+            self.stir.notify_one();
+        }
+        Some(Some(event))
     }
 }
 

@@ -19,9 +19,10 @@
 //! # }
 //! ```
 //!
-//! The walk of a frame: [`Client`] makes an ask of it, the driver writes it to the line and keeps it until it is
-//! answered; what the server says is read into `Says`, dropped if seen before, and handed to its
-//! [`Subscription`]. [`Raw`] is a bare connection beside all that, for tests.
+//! The walk of a frame: a publish goes to the outbox, everything else to the driver as a wish; the driver says it
+//! through the ledger on a line, and keeps it there until it is answered. What the server says is read into `Says`; an
+//! answer goes to whom the ledger names, all else to the stream of its topic, which drops what was seen before, and into
+//! the inbox of its [`Subscription`]. [`Raw`] is a bare connection beside all that, for tests.
 
 mod address;
 mod ask;
@@ -63,3 +64,8 @@ pub use positions::{Kept, PositionStore};
 pub use raw::{Raw, Received};
 pub use state::State;
 pub use subscription::Subscription;
+
+/// The guide's own example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/rust-client.md")]
+struct Guide;

@@ -114,6 +114,23 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_told() {
 }
 
 #[tokio::test]
+async fn everything_that_is_asked_can_be_asked_from_a_task() {
+    fn can_be_spawned<T: Send + 'static>(_: T) {}
+    let node = FakeNode::start().await;
+    let client = node.builder().start().unwrap();
+    for client in [client.clone(), client] {
+        can_be_spawned(async move {
+            let mut news = client.subscribe(["news"]).await?;
+            client.publish(Draft::text("x")).await?;
+            client.history(HistoryPage::newest()).await?;
+            client.presence(None).await?;
+            news.next().await;
+            client.unsubscribe(["news"]).await
+        });
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_would_end_the_connection_is_refused_here() {
     let node = FakeNode::start().await;
     let (client, mut peer) = node.connect(node.builder()).await;
