@@ -1,5 +1,7 @@
 //! Positions are kept once their events were dealt with, and a subscription begins from them.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on should stop")]
+
 mod support;
 
 use std::{
