@@ -32,6 +32,7 @@ export class Client {
         this.#driver = new Driver(this.#settings, {
             online: () => this.#online(),
             heard: (line, said, text) => this.#heard(line, said, text),
+            back: (line) => this.#interest.back(line),
             lost: (line) => this.#lost(line),
             owes: (line) => this.#interest.owes(line) || this.#ledger.waitsFor(line),
             ended: (error) => this.#ended(error),
@@ -152,6 +153,7 @@ export class Client {
         if (this.#driver.current === null)
             this.#renewal.stop();
         this.#ledger.lost(line);
+        this.#interest.lost(line);
     }
     #ended(error) {
         globalThis.removeEventListener?.('online', this.#hasten);
@@ -181,9 +183,12 @@ export class Client {
         this.#ledger.say(line, { ...frame, token }, (outcome) => {
             if (outcome === 'lost' || line !== this.#driver.current)
                 return;
-            // A refusal for now does not mean the token, which was taken.
-            const said = 'said' in outcome ? outcome.said.expiresAt : undefined;
-            this.#renewal.endsAt(said ?? null);
+            // Only an answer says when the token ends; a refusal for good means the frame and not the token.
+            const after = 'refused' in outcome ? outcome.refused.retryAfterMs : undefined;
+            if (after !== undefined)
+                this.#renewal.showAgain(after);
+            else
+                this.#renewal.endsAt('said' in outcome ? (outcome.said.expiresAt ?? null) : null);
         });
     }
 }

@@ -8,6 +8,8 @@ export interface Speaker {
     /** This line is the one to speak on from now on. */
     online(line: Line): void;
     heard(line: Line, said: ServerFrame, text: string): void;
+    /** The line to speak on has failed, and its predecessor, which was not left yet, is it again. */
+    back(line: Line): void;
     /** A line has ended. */
     lost(line: Line): void;
     /** Whether something is still expected from a line that is to be left. */

@@ -173,8 +173,8 @@ export class Driver {
             this.#giveUp();
         }
         else if (line === this.current) {
-            this.current = null;
             this.#held(line);
+            this.#goBack();
             this.#speaker.lost(line);
         }
         else {
@@ -184,9 +184,21 @@ export class Driver {
             return this.end(terminated(end.terminated));
         if (this.#dials) {
             const url = this.#next?.url ?? line.url;
-            return this.state.become({ name: 'connecting', url });
+            if (!this.current)
+                this.state.become({ name: 'connecting', url });
+            return;
         }
         this.#comeBack(end.code, end.retryAfterMs, null);
+    }
+    /** A line has failed: its predecessor holds again, where it was not left yet. */
+    #goBack() {
+        this.current = this.#leaving;
+        this.#leaving = null;
+        this.#handover.clear();
+        if (!this.current)
+            return;
+        this.#speaker.back(this.current);
+        this.state.become({ name: 'online', url: this.current.url });
     }
     #held(line) {
         if (line.since !== null)

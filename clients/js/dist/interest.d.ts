@@ -31,6 +31,10 @@ export declare class Interest implements StreamOwner {
     sync(): void;
     /** Ends these topics; resolves once nothing more of them can come. */
     remove(streams: readonly Stream[]): Promise<void>;
+    /** A line has ended. */
+    lost(line: Line): void;
+    /** The successor of a line has failed before it was left: it is the one that topics are heard from again. */
+    back(line: Line): void;
     /** Whether a topic is still heard from this line. */
     owes(line: Line): boolean;
     /** The client has ended. */

@@ -5,16 +5,19 @@
 // both have said. A signal has no offset: from when the new line is asked, the old one's are left out.
 import { AntiphonError } from './error.js';
 import { TOPICS_A_FRAME } from './frame.js';
+import { Leaving } from './leaving.js';
 import { refusal } from './ledger.js';
 export class Interest {
     identity = null;
     #ledger;
+    #leaving;
     #line;
     #told;
     #streams = new Map();
     #beginnings = new Map();
     constructor(ledger, line, told) {
         this.#ledger = ledger;
+        this.#leaving = new Leaving(ledger, () => this.sync());
         this.#line = line;
         this.#told = told;
     }
@@ -47,7 +50,7 @@ export class Interest {
         const line = this.#line();
         if (!line)
             return;
-        const due = [...this.#streams.values()].filter(({ waits, rests, asked }) => !waits && !rests && asked !== line);
+        const due = [...this.#streams.values()].filter(({ topic, waits, rests, asked }) => !waits && !rests && asked !== line && !this.#leaving.has(line, topic));
         for (let at = 0; at < due.length; at += TOPICS_A_FRAME)
             this.#ask(line, due.slice(at, at + TOPICS_A_FRAME));
     }
@@ -64,12 +67,23 @@ export class Interest {
             if (line && stream.asked === line)
                 said.push(stream.topic);
         }
-        const frames = [];
-        for (let at = 0; at < said.length; at += TOPICS_A_FRAME) {
-            const frame = { type: 'UNSUBSCRIBE', topics: said.slice(at, at + TOPICS_A_FRAME) };
-            frames.push(new Promise((resolve) => this.#ledger.say(line, frame, () => resolve())));
+        return line ? this.#leaving.end(line, said) : Promise.resolve();
+    }
+    /** A line has ended. */
+    lost(line) {
+        this.#leaving.lost(line);
+    }
+    /** The successor of a line has failed before it was left: it is the one that topics are heard from again. */
+    back(line) {
+        const moved = [];
+        for (const stream of this.#streams.values()) {
+            if (stream.owner === line)
+                stream.asked = line;
+            // What it has said since then was left out, so it has to begin anew.
+            else if (!stream.waits && !stream.rests)
+                moved.push(stream.topic);
         }
-        return Promise.all(frames).then(() => undefined);
+        void this.#leaving.end(line, moved);
     }
     /** Whether a topic is still heard from this line. */
     owes(line) {
@@ -97,7 +111,7 @@ export class Interest {
             case 'MESSAGE':
                 if (typeof said.position !== 'string')
                     return this.#plain(line, text);
-                this.#message(line, said);
+                this.#message(line, said, text);
                 return true;
             case 'POSITION':
                 this.#heard(line, said.topic)?.moved(pick(said, 'topic', 'position', 'offset'));
@@ -109,7 +123,7 @@ export class Interest {
                 const stream = this.#heard(line, said.topic);
                 const signal = pick(said, 'text', 'body', 'topic', 'userId', 'projectId');
                 if (stream?.asked === line)
-                    stream.beside('signal', signal);
+                    stream.beside('signal', signal, text.length);
                 return true;
             }
             case 'UNSUBSCRIBED': {
@@ -140,21 +154,21 @@ export class Interest {
         const stream = this.#streams.get(topic);
         return stream?.owner === line ? stream : null;
     }
-    #message(line, message) {
+    #message(line, message, text) {
         const stream = this.#heard(line, message.entry.topic);
-        if (!stream || stream.message(message))
+        if (!stream || stream.message(message, text.length))
             return;
         // It rests until its inbox has room, and then goes on from what it has taken.
-        for (const each of new Set([line, stream.asked ?? line])) {
-            this.#ledger.say(each, { type: 'UNSUBSCRIBE', topics: [stream.topic] }, () => { });
-        }
+        const lines = new Set([line, stream.asked ?? line]);
         stream.rests = true;
         stream.owner = null;
         stream.asked = null;
+        for (const each of lines)
+            void this.#leaving.end(each, [stream.topic]);
     }
     #plain(line, text) {
         if (this.identity)
-            this.#heard(line, this.identity.tenant)?.beside('plain', text);
+            this.#heard(line, this.identity.tenant)?.beside('plain', text, text.length);
         return true;
     }
     #ask(line, streams) {
@@ -174,8 +188,10 @@ export class Interest {
             return this.sync();
         }
         if ('refused' in outcome) {
-            // The code is that of one of them: each is asked for alone.
-            if (streams.length > 1)
+            const { code, retryAfterMs } = outcome.refused;
+            // The code is that of one of them: each is asked for alone; but over the rate it is the frame's.
+            const all = code === 'RATE_LIMITED' && retryAfterMs !== undefined;
+            if (streams.length > 1 && !all)
                 return live.forEach((stream) => this.#ask(line, [stream]));
             return live.forEach((stream) => this.#refused(stream, outcome.refused));
         }

@@ -30,6 +30,8 @@ export declare class Line {
     say(frame: ClientFrame): void;
     /** Asks for a life sign now. */
     probe(): void;
+    /** Leaves a node that does not do what it should. */
+    abandon(): void;
     /** Says goodbye; its end is not told. */
     close(): void;
 }

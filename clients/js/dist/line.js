@@ -56,6 +56,10 @@ export class Line {
         this.say({ type: 'PING' });
         this.#alive.set(this.#settings.silenceTimeoutMs, () => this.#end({ code: null }));
     }
+    /** Leaves a node that does not do what it should. */
+    abandon() {
+        this.#end({ code: null });
+    }
     /** Says goodbye; its end is not told. */
     close() {
         this.#over = true;

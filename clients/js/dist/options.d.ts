@@ -53,6 +53,8 @@ export interface ClientOptions {
     publishWindow?: number;
     /** Events of one topic that may wait for its handler: 1000. Over it the topic rests until they are dealt with. */
     inboxMax?: number;
+    /** And their bytes together, of which the last event may go over it: 4 MiB. */
+    inboxBytesMax?: number;
     /** How long an old connection may stay beside its successor: 10 s. */
     handoverTimeoutMs?: number;
     /** Bytes that may wait in the socket before a signal is refused: 1 MiB. */
@@ -73,6 +75,7 @@ declare const DEFAULTS: {
     publishQueueBytesMax: number;
     publishWindow: number;
     inboxMax: number;
+    inboxBytesMax: number;
     handoverTimeoutMs: number;
     socketBytesMax: number;
 };

@@ -13,6 +13,7 @@ const DEFAULTS = {
     publishQueueBytesMax: 8 * 1024 * 1024,
     publishWindow: 1,
     inboxMax: 1000,
+    inboxBytesMax: 4 * 1024 * 1024,
     handoverTimeoutMs: 10_000,
     socketBytesMax: 1024 * 1024,
 };

@@ -30,14 +30,14 @@ export declare class Stream {
     from(position: string | null): void;
     /** A line has begun to say it. */
     begin(line: Line, position: string): void;
-    /** An entry came; false: there is no room for it. */
-    message(message: Message): boolean;
+    /** An entry came in a frame of so many characters; false: there is no room for it. */
+    message(message: Message, characters: number): boolean;
     /** The stream moved without an entry. */
     moved(moved: Position): void;
     /** The stream goes on elsewhere: offsets of before say nothing any more. */
     reset(reset: Reset): void;
     /** Something without a place in the stream: left out where there is no room. */
-    beside(kind: 'signal' | 'plain', value: Signal | string): void;
+    beside(kind: 'signal' | 'plain', value: Signal | string, characters: number): void;
     /** Nothing more comes; what has come is still dealt with. */
     end(reason?: string): void;
     /** The application wants nothing more of it. */

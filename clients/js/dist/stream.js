@@ -3,6 +3,8 @@
 // `offset` and `position` are of what has come: what is not greater was seen before, and a new line goes on from there.
 // `handled` is of what the application's handler has returned from: that is what is kept.
 import { Timer } from './timer.js';
+/** What a character of a text takes at most. */
+const CHARACTER_BYTES = 2;
 export class Stream {
     topic;
     handlers;
@@ -21,6 +23,7 @@ export class Stream {
     #settings;
     #owner;
     #inbox = [];
+    #bytes = 0;
     #closed = false;
     #running = false;
     #keeper;
@@ -44,15 +47,15 @@ export class Stream {
         this.position = position;
         this.#deal(position);
     }
-    /** An entry came; false: there is no room for it. */
-    message(message) {
+    /** An entry came in a frame of so many characters; false: there is no room for it. */
+    message(message, characters) {
         if (message.offset <= this.offset)
             return true;
         if (this.#isFull())
             return false;
         this.offset = message.offset;
         this.position = message.position;
-        this.#push({ kind: 'message', value: message, position: message.position });
+        this.#push('message', message, message.position, characters);
         return true;
     }
     /** The stream moved without an entry. */
@@ -63,23 +66,26 @@ export class Stream {
         this.position = moved.position;
         if (this.#inbox.at(-1)?.kind === 'position')
             this.#inbox.pop();
-        this.#push({ kind: 'position', value: moved, position: moved.position });
+        this.#push('position', moved, moved.position);
     }
     /** The stream goes on elsewhere: offsets of before say nothing any more. */
     reset(reset) {
         this.offset = 0;
         this.position = reset.position;
-        this.#push({ kind: 'reset', value: reset, position: reset.position });
+        // There is always room for it, since of several without anything between them the last one says all.
+        if (this.#inbox.at(-1)?.kind === 'reset')
+            this.#inbox.pop();
+        this.#push('reset', reset, reset.position);
     }
     /** Something without a place in the stream: left out where there is no room. */
-    beside(kind, value) {
+    beside(kind, value, characters) {
         if (!this.#isFull())
-            this.#push({ kind, value, position: null });
+            this.#push(kind, value, null, characters);
     }
     /** Nothing more comes; what has come is still dealt with. */
     end(reason) {
         if (reason !== undefined && !this.over) {
-            this.#push({ kind: 'unsubscribed', value: { topic: this.topic, reason }, position: null });
+            this.#push('unsubscribed', { topic: this.topic, reason }, null);
         }
         this.over = true;
         this.again.clear();
@@ -88,21 +94,30 @@ export class Stream {
     close() {
         this.#closed = true;
         this.#inbox = [];
+        this.#bytes = 0;
         this.end();
     }
     #isFull() {
-        return this.#inbox.length >= this.#settings.inboxMax;
+        const { inboxMax, inboxBytesMax } = this.#settings;
+        return this.#inbox.length >= inboxMax || this.#bytes >= inboxBytesMax;
     }
-    #push(event) {
+    #hasRoom() {
+        const { inboxMax, inboxBytesMax } = this.#settings;
+        return this.#inbox.length <= inboxMax / 2 && this.#bytes <= inboxBytesMax / 2;
+    }
+    #push(kind, value, position, characters = 0) {
         if (this.#closed)
             return;
-        this.#inbox.push(event);
+        const bytes = characters * CHARACTER_BYTES;
+        this.#inbox.push({ kind, value, position, bytes });
+        this.#bytes += bytes;
         if (!this.#running)
             void this.#run();
     }
     async #run() {
         this.#running = true;
         for (let event = this.#inbox.shift(); event; event = this.#inbox.shift()) {
+            this.#bytes -= event.bytes;
             try {
                 const handler = this.handlers[event.kind];
                 const returned = handler?.(event.value);
@@ -113,7 +128,7 @@ export class Stream {
                 return this.#fail(error);
             }
             this.#deal(event.position);
-            if (this.rests && this.#inbox.length <= this.#settings.inboxMax / 2) {
+            if (this.rests && this.#hasRoom()) {
                 this.rests = false;
                 this.#owner.hasRoom(this);
             }

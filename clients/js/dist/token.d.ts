@@ -7,5 +7,7 @@ export declare class Renewal {
     constructor(settings: Settings, shown: () => string | undefined, show: (token: string) => void);
     /** The server said when the token ends. */
     endsAt(expiresAt: number | null): void;
+    /** The server wants the token shown again after so long. */
+    showAgain(ms: number): void;
     stop(): void;
 }

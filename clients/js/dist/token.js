@@ -51,6 +51,11 @@ export class Renewal {
         const wait = left <= 0 ? CLOCK_IS_WRONG_MS : left - Math.min(LEAD_MAX_MS, left / 5);
         this.#timer.set(wait, () => void this.#renew(expiresAt));
     }
+    /** The server wants the token shown again after so long. */
+    showAgain(ms) {
+        this.stop();
+        this.#timer.set(ms, () => this.#show(this.#shown()));
+    }
     stop() {
         this.#turn += 1;
         this.#timer.clear();

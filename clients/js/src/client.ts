@@ -48,6 +48,7 @@ export class Client {
     this.#driver = new Driver(this.#settings, {
       online: () => this.#online(),
       heard: (line, said, text) => this.#heard(line, said, text),
+      back: (line) => this.#interest.back(line),
       lost: (line) => this.#lost(line),
       owes: (line) => this.#interest.owes(line) || this.#ledger.waitsFor(line),
       ended: (error) => this.#ended(error),
@@ -173,6 +174,7 @@ export class Client {
   #lost(line: Line): void {
     if (this.#driver.current === null) this.#renewal.stop();
     this.#ledger.lost(line);
+    this.#interest.lost(line);
   }
 
   #ended(error: AntiphonError): void {
@@ -204,9 +206,10 @@ export class Client {
     line.token = token;
     this.#ledger.say(line, { ...frame, token }, (outcome) => {
       if (outcome === 'lost' || line !== this.#driver.current) return;
-      // A refusal for now does not mean the token, which was taken.
-      const said = 'said' in outcome ? outcome.said.expiresAt : undefined;
-      this.#renewal.endsAt(said ?? null);
+      // Only an answer says when the token ends; a refusal for good means the frame and not the token.
+      const after = 'refused' in outcome ? outcome.refused.retryAfterMs : undefined;
+      if (after !== undefined) this.#renewal.showAgain(after);
+      else this.#renewal.endsAt('said' in outcome ? (outcome.said.expiresAt ?? null) : null);
     });
   }
 }

@@ -14,6 +14,8 @@ export interface Speaker {
   /** This line is the one to speak on from now on. */
   online(line: Line): void;
   heard(line: Line, said: ServerFrame, text: string): void;
+  /** The line to speak on has failed, and its predecessor, which was not left yet, is it again. */
+  back(line: Line): void;
   /** A line has ended. */
   lost(line: Line): void;
   /** Whether something is still expected from a line that is to be left. */
@@ -185,8 +187,8 @@ export class Driver implements LineHolder {
     if (line === this.#next) {
       this.#giveUp();
     } else if (line === this.current) {
-      this.current = null;
       this.#held(line);
+      this.#goBack();
       this.#speaker.lost(line);
     } else {
       return;
@@ -194,9 +196,20 @@ export class Driver implements LineHolder {
     if (end.terminated && !this.#mayRenew(line, end.terminated)) return this.end(terminated(end.terminated));
     if (this.#dials) {
       const url = this.#next?.url ?? line.url;
-      return this.state.become({ name: 'connecting', url });
+      if (!this.current) this.state.become({ name: 'connecting', url });
+      return;
     }
     this.#comeBack(end.code, end.retryAfterMs, null);
+  }
+
+  /** A line has failed: its predecessor holds again, where it was not left yet. */
+  #goBack(): void {
+    this.current = this.#leaving;
+    this.#leaving = null;
+    this.#handover.clear();
+    if (!this.current) return;
+    this.#speaker.back(this.current);
+    this.state.become({ name: 'online', url: this.current.url });
   }
 
   #held(line: Line): void {

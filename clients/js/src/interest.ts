@@ -7,6 +7,7 @@
 import { AntiphonError } from './error.js';
 import type { Message, Position, Reset, Signal, Start } from './event.js';
 import { TOPICS_A_FRAME, type Begun, type ServerFrame } from './frame.js';
+import { Leaving } from './leaving.js';
 import { refusal, type Ledger, type Outcome } from './ledger.js';
 import type { Line } from './line.js';
 import type { Stream, StreamOwner } from './stream.js';
@@ -27,6 +28,7 @@ export interface Identity {
 export class Interest implements StreamOwner {
   identity: Identity | null = null;
   #ledger: Ledger;
+  #leaving: Leaving;
   #line: () => Line | null;
   #told: (line: Line, identity: Identity) => void;
   #streams = new Map<string, Stream>();
@@ -34,6 +36,7 @@ export class Interest implements StreamOwner {
 
   constructor(ledger: Ledger, line: () => Line | null, told: (line: Line, identity: Identity) => void) {
     this.#ledger = ledger;
+    this.#leaving = new Leaving(ledger, () => this.sync());
     this.#line = line;
     this.#told = told;
   }
@@ -70,7 +73,9 @@ export class Interest implements StreamOwner {
   sync(): void {
     const line = this.#line();
     if (!line) return;
-    const due = [...this.#streams.values()].filter(({ waits, rests, asked }) => !waits && !rests && asked !== line);
+    const due = [...this.#streams.values()].filter(
+      ({ topic, waits, rests, asked }) => !waits && !rests && asked !== line && !this.#leaving.has(line, topic),
+    );
     for (let at = 0; at < due.length; at += TOPICS_A_FRAME) this.#ask(line, due.slice(at, at + TOPICS_A_FRAME));
   }
 
@@ -85,12 +90,23 @@ export class Interest implements StreamOwner {
       this.#streams.delete(stream.topic);
       if (line && stream.asked === line) said.push(stream.topic);
     }
-    const frames: Promise<void>[] = [];
-    for (let at = 0; at < said.length; at += TOPICS_A_FRAME) {
-      const frame = { type: 'UNSUBSCRIBE', topics: said.slice(at, at + TOPICS_A_FRAME) };
-      frames.push(new Promise((resolve) => this.#ledger.say(line!, frame, () => resolve())));
+    return line ? this.#leaving.end(line, said) : Promise.resolve();
+  }
+
+  /** A line has ended. */
+  lost(line: Line): void {
+    this.#leaving.lost(line);
+  }
+
+  /** The successor of a line has failed before it was left: it is the one that topics are heard from again. */
+  back(line: Line): void {
+    const moved: string[] = [];
+    for (const stream of this.#streams.values()) {
+      if (stream.owner === line) stream.asked = line;
+      // What it has said since then was left out, so it has to begin anew.
+      else if (!stream.waits && !stream.rests) moved.push(stream.topic);
     }
-    return Promise.all(frames).then(() => undefined);
+    void this.#leaving.end(line, moved);
   }
 
   /** Whether a topic is still heard from this line. */
@@ -115,7 +131,7 @@ export class Interest implements StreamOwner {
     switch (said.type) {
       case 'MESSAGE':
         if (typeof said.position !== 'string') return this.#plain(line, text);
-        this.#message(line, said as unknown as Message);
+        this.#message(line, said as unknown as Message, text);
         return true;
       case 'POSITION':
         this.#heard(line, said.topic)?.moved(pick(said, 'topic', 'position', 'offset') as Position);
@@ -126,7 +142,7 @@ export class Interest implements StreamOwner {
       case 'SIGNAL': {
         const stream = this.#heard(line, said.topic);
         const signal = pick(said, 'text', 'body', 'topic', 'userId', 'projectId') as Signal;
-        if (stream?.asked === line) stream.beside('signal', signal);
+        if (stream?.asked === line) stream.beside('signal', signal, text.length);
         return true;
       }
       case 'UNSUBSCRIBED': {
@@ -160,20 +176,19 @@ export class Interest implements StreamOwner {
     return stream?.owner === line ? stream : null;
   }
 
-  #message(line: Line, message: Message): void {
+  #message(line: Line, message: Message, text: string): void {
     const stream = this.#heard(line, message.entry.topic);
-    if (!stream || stream.message(message)) return;
+    if (!stream || stream.message(message, text.length)) return;
     // It rests until its inbox has room, and then goes on from what it has taken.
-    for (const each of new Set([line, stream.asked ?? line])) {
-      this.#ledger.say(each, { type: 'UNSUBSCRIBE', topics: [stream.topic] }, () => {});
-    }
+    const lines = new Set([line, stream.asked ?? line]);
     stream.rests = true;
     stream.owner = null;
     stream.asked = null;
+    for (const each of lines) void this.#leaving.end(each, [stream.topic]);
   }
 
   #plain(line: Line, text: string): true {
-    if (this.identity) this.#heard(line, this.identity.tenant)?.beside('plain', text);
+    if (this.identity) this.#heard(line, this.identity.tenant)?.beside('plain', text, text.length);
     return true;
   }
 
@@ -193,8 +208,10 @@ export class Interest implements StreamOwner {
       return this.sync();
     }
     if ('refused' in outcome) {
-      // The code is that of one of them: each is asked for alone.
-      if (streams.length > 1) return live.forEach((stream) => this.#ask(line, [stream]));
+      const { code, retryAfterMs } = outcome.refused;
+      // The code is that of one of them: each is asked for alone; but over the rate it is the frame's.
+      const all = code === 'RATE_LIMITED' && retryAfterMs !== undefined;
+      if (streams.length > 1 && !all) return live.forEach((stream) => this.#ask(line, [stream]));
       return live.forEach((stream) => this.#refused(stream, outcome.refused));
     }
     const { text: tenant, userId, expiresAt, topics } = outcome.said;

@@ -80,6 +80,11 @@ export class Line {
     this.#alive.set(this.#settings.silenceTimeoutMs, () => this.#end({ code: null }));
   }
 
+  /** Leaves a node that does not do what it should. */
+  abandon(): void {
+    this.#end({ code: null });
+  }
+
   /** Says goodbye; its end is not told. */
   close(): void {
     this.#over = true;

@@ -63,6 +63,8 @@ export interface ClientOptions {
   publishWindow?: number;
   /** Events of one topic that may wait for its handler: 1000. Over it the topic rests until they are dealt with. */
   inboxMax?: number;
+  /** And their bytes together, of which the last event may go over it: 4 MiB. */
+  inboxBytesMax?: number;
   /** How long an old connection may stay beside its successor: 10 s. */
   handoverTimeoutMs?: number;
   /** Bytes that may wait in the socket before a signal is refused: 1 MiB. */
@@ -84,6 +86,7 @@ const DEFAULTS = {
   publishQueueBytesMax: 8 * 1024 * 1024,
   publishWindow: 1,
   inboxMax: 1000,
+  inboxBytesMax: 4 * 1024 * 1024,
   handoverTimeoutMs: 10_000,
   socketBytesMax: 1024 * 1024,
 };

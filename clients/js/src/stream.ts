@@ -15,7 +15,12 @@ interface Event {
   value: unknown;
   /** Where the stream is once this is dealt with. */
   position: string | null;
+  /** What its frame takes. */
+  bytes: number;
 }
+
+/** What a character of a text takes at most. */
+const CHARACTER_BYTES = 2;
 
 /** What a stream tells its interest. */
 export interface StreamOwner {
@@ -43,6 +48,7 @@ export class Stream {
   #settings: Settings;
   #owner: StreamOwner;
   #inbox: Event[] = [];
+  #bytes = 0;
   #closed = false;
   #running = false;
   #keeper: Keeper | null;
@@ -69,13 +75,13 @@ export class Stream {
     this.#deal(position);
   }
 
-  /** An entry came; false: there is no room for it. */
-  message(message: Message): boolean {
+  /** An entry came in a frame of so many characters; false: there is no room for it. */
+  message(message: Message, characters: number): boolean {
     if (message.offset <= this.offset) return true;
     if (this.#isFull()) return false;
     this.offset = message.offset;
     this.position = message.position;
-    this.#push({ kind: 'message', value: message, position: message.position });
+    this.#push('message', message, message.position, characters);
     return true;
   }
 
@@ -85,25 +91,27 @@ export class Stream {
     this.offset = moved.offset;
     this.position = moved.position;
     if (this.#inbox.at(-1)?.kind === 'position') this.#inbox.pop();
-    this.#push({ kind: 'position', value: moved, position: moved.position });
+    this.#push('position', moved, moved.position);
   }
 
   /** The stream goes on elsewhere: offsets of before say nothing any more. */
   reset(reset: Reset): void {
     this.offset = 0;
     this.position = reset.position;
-    this.#push({ kind: 'reset', value: reset, position: reset.position });
+    // There is always room for it, since of several without anything between them the last one says all.
+    if (this.#inbox.at(-1)?.kind === 'reset') this.#inbox.pop();
+    this.#push('reset', reset, reset.position);
   }
 
   /** Something without a place in the stream: left out where there is no room. */
-  beside(kind: 'signal' | 'plain', value: Signal | string): void {
-    if (!this.#isFull()) this.#push({ kind, value, position: null });
+  beside(kind: 'signal' | 'plain', value: Signal | string, characters: number): void {
+    if (!this.#isFull()) this.#push(kind, value, null, characters);
   }
 
   /** Nothing more comes; what has come is still dealt with. */
   end(reason?: string): void {
     if (reason !== undefined && !this.over) {
-      this.#push({ kind: 'unsubscribed', value: { topic: this.topic, reason }, position: null });
+      this.#push('unsubscribed', { topic: this.topic, reason }, null);
     }
     this.over = true;
     this.again.clear();
@@ -113,22 +121,32 @@ export class Stream {
   close(): void {
     this.#closed = true;
     this.#inbox = [];
+    this.#bytes = 0;
     this.end();
   }
 
   #isFull(): boolean {
-    return this.#inbox.length >= this.#settings.inboxMax;
+    const { inboxMax, inboxBytesMax } = this.#settings;
+    return this.#inbox.length >= inboxMax || this.#bytes >= inboxBytesMax;
   }
 
-  #push(event: Event): void {
+  #hasRoom(): boolean {
+    const { inboxMax, inboxBytesMax } = this.#settings;
+    return this.#inbox.length <= inboxMax / 2 && this.#bytes <= inboxBytesMax / 2;
+  }
+
+  #push(kind: Kind, value: unknown, position: string | null, characters = 0): void {
     if (this.#closed) return;
-    this.#inbox.push(event);
+    const bytes = characters * CHARACTER_BYTES;
+    this.#inbox.push({ kind, value, position, bytes });
+    this.#bytes += bytes;
     if (!this.#running) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#running = true;
     for (let event = this.#inbox.shift(); event; event = this.#inbox.shift()) {
+      this.#bytes -= event.bytes;
       try {
         const handler = this.handlers[event.kind] as ((value: unknown) => unknown) | undefined;
         const returned = handler?.(event.value);
@@ -137,7 +155,7 @@ export class Stream {
         return this.#fail(error);
       }
       this.#deal(event.position);
-      if (this.rests && this.#inbox.length <= this.#settings.inboxMax / 2) {
+      if (this.rests && this.#hasRoom()) {
         this.rests = false;
         this.#owner.hasRoom(this);
       }

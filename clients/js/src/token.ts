@@ -54,6 +54,12 @@ export class Renewal {
     this.#timer.set(wait, () => void this.#renew(expiresAt));
   }
 
+  /** The server wants the token shown again after so long. */
+  showAgain(ms: number): void {
+    this.stop();
+    this.#timer.set(ms, () => this.#show(this.#shown()!));
+  }
+
   stop(): void {
     this.#turn += 1;
     this.#timer.clear();

@@ -165,6 +165,21 @@ test('a token that ends is replaced shortly before, on the same connection', asy
   assert.equal(opened.length, 1);
 });
 
+test('a token whose showing is refused for now is shown again after the time that the server said', async (t) => {
+  const tokens = ['one', 'two', 'three'];
+  const { opened, tick } = await subscribed(t, { token: () => tokens.shift(), begin: { expiresAt: 10_000 } });
+  await tick(8000);
+  const { ref } = opened[0].last('SUBSCRIBE');
+  opened[0].hear({ type: 'ERROR', ref, code: 'RATE_LIMITED', text: 'slower', retryAfterMs: 500 });
+  await tick(499);
+  assert.equal(opened[0].all('SUBSCRIBE').length, 2);
+  await tick(1);
+  assert.deepEqual([opened[0].all('SUBSCRIBE').length, opened[0].last('SUBSCRIBE').token], [3, 'two']);
+  opened[0].begin({ expiresAt: Date.now() + 10_000 });
+  await tick(8000);
+  assert.equal(opened[0].last('SUBSCRIBE').token, 'three');
+});
+
 test("a clock that is wrong does not make the token's callback be asked again and again", async (t) => {
   let asked = 0;
   const { opened, tick } = await subscribed(t, { token: () => `t${(asked += 1)}`, begin: { expiresAt: -5_000_000 } });
@@ -276,6 +291,57 @@ test('a successor that can not be reached is tried again while the old connectio
   opened[2].begin();
   opened[2].hear(entry(2));
   assert.deepEqual(got.map(({ text }) => text), ['1', '2']);
+});
+
+test('a successor that fails before it has answered for the topics leaves the old connection as it was', async (t) => {
+  const { client, opened, got, states, tick } = await subscribed(t);
+  const published = client.publish({ topic: 'news', text: 'x' });
+  await turn();
+  opened[0].accept(1);
+  await published;
+  opened[0].hear({ type: 'RECONNECT', afterMs: 0 });
+  await tick(1);
+  opened[1].greet();
+  const later = client.publish({ topic: 'news', text: 'y' });
+  await turn();
+  opened[1].drop();
+  assert.deepEqual([opened[0].closed, client.state.value], [false, { name: 'online', url: 'ws://a/ws' }]);
+  assert.equal(opened[0].last('MESSAGE').key, opened[1].last('MESSAGE').key);
+  opened[0].accept(2);
+  await later;
+  opened[0].hear(entry(2));
+  assert.equal(opened[0].all('SUBSCRIBE').length, 1, 'what it says already is not asked of it again');
+  await tick(250);
+  opened[2].greet();
+  opened[2].begin({ offset: 2 });
+  opened[2].hear(entry(3));
+  assert.deepEqual([opened[0].closed, got.map(({ text }) => text)], [true, ['2', '3']]);
+  assert.ok(states.every(({ name }) => name !== 'waiting'));
+});
+
+test('what a failed successor had taken over begins anew on the old connection, and nothing is passed over', async (t) => {
+  const { client, opened, got, tick } = await subscribed(t);
+  const begun = client.subscribe('weather', () => {});
+  await turn();
+  opened[0].begin();
+  await begun;
+  opened[0].hear({ type: 'RECONNECT', afterMs: 0 });
+  await tick(1);
+  opened[1].greet();
+  const [ask] = opened[1].all('SUBSCRIBE');
+  const topics = { news: { position: position(0), recovered: true }, weather: { error: { code: 'UNAVAILABLE', text: 'later', retryAfterMs: 5000 } } };
+  opened[1].hear({ type: 'SUBSCRIPTION_SUCCESSFUL', ref: ask.ref, text: 'acme', userId: 'ann', expiresAt: null, topics });
+  opened[1].hear(entry(1));
+  opened[0].hear(entry(1));
+  opened[0].hear(entry(2));
+  opened[1].drop();
+  assert.deepEqual(opened[0].last('UNSUBSCRIBE').topics, ['news']);
+  opened[0].hear(entry(3));
+  opened[0].end();
+  assert.deepEqual(opened[0].last('SUBSCRIBE').positions, { news: position(1) });
+  opened[0].begin({ offset: 1 });
+  for (const offset of [2, 3]) opened[0].hear(entry(offset));
+  assert.deepEqual(got.map(({ text }) => text), ['1', '2', '3']);
 });
 
 test('a node that is gone before its time is come back to at that time', async (t) => {

@@ -119,7 +119,7 @@ test('a handler that throws ends its topic before the entry', async (t) => {
   for (const offset of [1, 2, 3]) opened[0].hear(entry(offset));
   await turn();
   assert.deepEqual(failed.map(({ topic, error, position: at }) => [topic, error.message, at]), [['news', 'broken', position(1)]]);
-  assert.deepEqual(opened[0].last('UNSUBSCRIBE').topics, ['news']);
+  opened[0].end();
   const again = client.subscribe('news', () => {}, { from: { news: failed[0].position } });
   await turn();
   assert.deepEqual(opened[0].last('SUBSCRIBE').positions, { news: position(1) });
@@ -142,6 +142,7 @@ test('a topic whose inbox is full rests, and goes on once there is room', async 
   await turn();
   gates.shift()();
   await turn();
+  opened[0].end();
   assert.deepEqual(opened[0].last('SUBSCRIBE').positions, { news: position(3) });
   opened[0].begin();
   for (const offset of [4, 5]) opened[0].hear(entry(offset));
@@ -150,6 +151,127 @@ test('a topic whose inbox is full rests, and goes on once there is room', async 
     await turn();
   }
   assert.deepEqual(got, [1, 2, 3, 4, 5]);
+});
+
+test('a topic whose inbox is full is not asked for again before the node has ended it, however often it refuses to', async (t) => {
+  const gates = [];
+  const got = [];
+  const message = ({ offset }) => {
+    got.push(offset);
+    return new Promise((resolve) => gates.push(resolve));
+  };
+  const { opened, tick } = await subscribed(t, { handlers: { message }, inboxMax: 1 });
+  const refuse = (after) => {
+    const { ref } = opened[0].last('UNSUBSCRIBE');
+    opened[0].hear({ type: 'ERROR', ref, code: 'RATE_LIMITED', text: 'slower', retryAfterMs: after });
+  };
+  for (const offset of [1, 2, 3]) opened[0].hear(entry(offset));
+  refuse(700);
+  while (gates.length) {
+    gates.shift()();
+    await turn();
+  }
+  // The node goes on with it: asked for now, it would go on from here, and the third would be passed over.
+  opened[0].hear(entry(4));
+  assert.equal(opened[0].all('SUBSCRIBE').length, 1);
+  await tick(699);
+  assert.equal(opened[0].all('UNSUBSCRIBE').length, 1);
+  await tick(1);
+  refuse(50);
+  await tick(50);
+  assert.equal(opened[0].all('UNSUBSCRIBE').length, 3);
+  assert.equal(opened[0].all('SUBSCRIBE').length, 1);
+  opened[0].end();
+  assert.deepEqual(opened[0].last('SUBSCRIBE').positions, { news: position(2) });
+  opened[0].begin();
+  for (const offset of [3, 4]) {
+    opened[0].hear(entry(offset));
+    gates.shift()();
+    await turn();
+  }
+  assert.deepEqual(got, [1, 2, 3, 4]);
+});
+
+test('a node that will not end a topic is left, and the topic goes on from what was taken', async (t) => {
+  const gates = [];
+  const message = () => new Promise((resolve) => gates.push(resolve));
+  const { opened, tick } = await subscribed(t, { handlers: { message }, inboxMax: 1 });
+  for (const offset of [1, 2, 3]) opened[0].hear(entry(offset));
+  const { ref } = opened[0].last('UNSUBSCRIBE');
+  opened[0].hear({ type: 'ERROR', ref, code: 'INVALID', text: 'what?' });
+  assert.equal(opened[0].closed, true);
+  while (gates.length) {
+    gates.shift()();
+    await turn();
+  }
+  await tick(250);
+  opened[1].greet();
+  assert.deepEqual(opened[1].last('SUBSCRIBE').positions, { news: position(2) });
+});
+
+test('a topic that begins again waits for the end of the one before', async (t) => {
+  const { client, opened, subscription, tick } = await subscribed(t);
+  opened[0].hear(entry(1));
+  let closed = false;
+  subscription.close().then(() => (closed = true));
+  const got = [];
+  const again = client.subscribe('news', (message) => got.push(message.offset), { from: { news: position(1) } });
+  await turn();
+  const { ref } = opened[0].last('UNSUBSCRIBE');
+  opened[0].hear({ type: 'ERROR', ref, code: 'RATE_LIMITED', text: 'slower', retryAfterMs: 10 });
+  opened[0].hear(entry(2));
+  await tick(10);
+  assert.deepEqual([closed, opened[0].all('SUBSCRIBE').length], [false, 1]);
+  opened[0].end();
+  await turn();
+  assert.deepEqual([closed, opened[0].last('SUBSCRIBE').positions], [true, { news: position(1) }]);
+  opened[0].begin({ offset: 1 });
+  await again;
+  opened[0].hear(entry(2));
+  assert.deepEqual(got, [2]);
+});
+
+test('an inbox is full by its bytes too, and always takes one', async (t) => {
+  const gates = [];
+  const message = () => new Promise((resolve) => gates.push(resolve));
+  const { opened } = await subscribed(t, { handlers: { message }, inboxBytesMax: 1000 });
+  const large = (offset) => ({ ...entry(offset), text: 'x'.repeat(600) });
+  for (const offset of [1, 2]) opened[0].hear(large(offset));
+  assert.equal(opened[0].last('UNSUBSCRIBE'), undefined);
+  opened[0].hear(large(3));
+  opened[0].end();
+  assert.equal(opened[0].all('SUBSCRIBE').length, 1);
+  while (gates.length) {
+    gates.shift()();
+    await turn();
+  }
+  assert.deepEqual(opened[0].last('SUBSCRIBE').positions, { news: position(2) });
+});
+
+test('resets that nobody has dealt with are one, however full the inbox is', async (t) => {
+  const gates = [];
+  const message = () => new Promise((resolve) => gates.push(resolve));
+  const { opened, got } = await subscribed(t, { handlers: { message }, inboxMax: 1 });
+  for (const offset of [5, 6]) opened[0].hear(entry(offset));
+  for (const offset of [1, 2, 3]) opened[0].hear(reset('FORK', offset));
+  while (gates.length) {
+    gates.shift()();
+    await turn();
+  }
+  assert.deepEqual(got, [reset('FORK', 3)].map(({ type: _, ...rest }) => rest));
+});
+
+test('topics that are refused for the rate are asked for again after the time that the server said', async (t) => {
+  const { client, opened, tick } = await connected(t);
+  const begun = client.subscribe(['a', 'b'], () => {});
+  await turn();
+  const { ref } = opened[0].last('SUBSCRIBE');
+  opened[0].hear({ type: 'ERROR', ref, code: 'RATE_LIMITED', text: 'slower', retryAfterMs: 300 });
+  await tick(299);
+  assert.equal(opened[0].all('SUBSCRIBE').length, 1);
+  await tick(1);
+  for (const ask of opened[0].all('SUBSCRIBE').slice(1)) opened[0].begin({ ask });
+  assert.equal((await begun).topics.size, 2);
 });
 
 test('a topic that rests while its line is left ends on both lines', async (t) => {
@@ -226,9 +348,11 @@ test('a subscription that is aborted before its answer ends, and its topic is fr
   const got = [];
   const again = client.subscribe('news', (message) => got.push(message));
   await turn();
-  const [first, second] = opened[0].all('SUBSCRIBE');
+  const [first] = opened[0].all('SUBSCRIBE');
   opened[0].begin({ ask: first });
   opened[0].hear(entry(1));
+  opened[0].end();
+  const [, second] = opened[0].all('SUBSCRIBE');
   opened[0].begin({ ask: second });
   opened[0].hear(entry(2));
   await again;

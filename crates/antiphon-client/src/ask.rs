@@ -2,10 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use antiphon_protocol::Refusal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Content, Message};
+use crate::{
+    Error,
+    event::{Content, Message},
+};
+
+/// The most bytes of a frame; over it the server would close the connection.
+const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The most topics that one SUBSCRIBE names, so that its frame stays below the bound whatever their names are.
+pub(crate) const TOPICS_A_FRAME: usize = 50;
 
 /// Something to publish or to signal.
 ///
@@ -145,6 +154,13 @@ impl<'a> Ask<'a> {
         Self { r#type: "PING", token: Some(token).filter(|token| !token.is_empty()), ..Self::default() }
     }
 
+    /// Shows another token: a SUBSCRIBE for what is subscribed already changes nothing, and tells when the token ends.
+    pub(crate) fn show(token: &'a str, heard: Option<&'a String>) -> Self {
+        let topics = heard.map_or(&[][..], std::slice::from_ref);
+        let r#type = if topics.is_empty() { "PING" } else { "SUBSCRIBE" };
+        Self { r#type, token: Some(token), topics, ..Self::default() }
+    }
+
     pub(crate) fn subscribe(topics: &'a [String], positions: BTreeMap<&'a str, &'a str>) -> Self {
         Self { r#type: "SUBSCRIBE", topics, positions, ..Self::default() }
     }
@@ -181,4 +197,14 @@ impl<'a> Ask<'a> {
         self.r#ref = reference.map(|number| number.to_string());
         serde_json::to_string(&self).expect("strings and raw JSON are always JSON")
     }
+}
+
+/// Refuses here what the server would close the connection for, again after every reconnect.
+pub(crate) fn fits(frame: &str) -> Result<(), Error> {
+    if frame.len() > FRAME_BYTES_MAX {
+        let why =
+            format_args!("a frame may have at most {FRAME_BYTES_MAX} bytes, this one has {}", frame.len());
+        return Err(Error::Refused(Refusal::too_large(why)));
+    }
+    Ok(())
 }

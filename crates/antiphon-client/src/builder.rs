@@ -7,16 +7,20 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::{
     Client, Error, address,
     backoff::{Attempts, Backoff},
-    dial::{DialError, Dialer},
-    driver::Driver,
-    interest::Interest,
-    ledger::Ledger,
+    client::Shared,
+    dial::{DialError, Dialer, Way},
+    driver::{Driver, Ends},
+    inbox::InboxBounds,
+    line::Line,
+    outbox::{Outbox, OutboxBounds},
+    positions::PositionStore,
+    state::State,
     token::TokenSource,
 };
 
@@ -35,7 +39,10 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     ask_timeout: Duration,
     silence: Duration,
-    queue: usize,
+    inbox: InboxBounds,
+    outbox: OutboxBounds,
+    handover: Duration,
+    positions: Option<Arc<dyn PositionStore>>,
 }
 
 impl ClientBuilder {
@@ -49,7 +56,15 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(10),
             ask_timeout: Duration::from_secs(30),
             silence: Duration::from_secs(35),
-            queue: 1024,
+            inbox: InboxBounds { events: 1024, bytes: 4 * 1024 * 1024 },
+            outbox: OutboxBounds {
+                publishes: 1000,
+                bytes: 8 * 1024 * 1024,
+                window: 1,
+                timeout: Duration::from_secs(600),
+            },
+            handover: Duration::from_secs(10),
+            positions: None,
         }
     }
 
@@ -65,7 +80,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the token comes from: asked before each connection, so that one which ends can be renewed.
+    /// Where the token comes from: asked before each connection, and shortly before a token ends; a fresh
+    /// one is then shown on the connection that holds.
     pub fn token_source<F, E>(mut self, fetch: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<String, E>> + Send + 'static,
@@ -99,7 +115,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long an ask may take, reconnects included: 30 s.
+    /// How long history, presence, and the beginning and end of a subscription may take, reconnects included: 30 s.
     pub fn ask_timeout(mut self, timeout: Duration) -> Self {
         self.ask_timeout = timeout;
         self
@@ -111,53 +127,108 @@ impl ClientBuilder {
         self
     }
 
-    /// How many events may wait in each subscription: 1024.
-    pub fn queue(mut self, events: usize) -> Self {
-        self.queue = events.max(1);
+    /// Events of a subscription that may wait for their reader, and their bytes together, of which the last may go over
+    /// it: 1024, 4 MiB. Over it a topic rests until there is room, and goes on from there.
+    pub fn inbox(mut self, events: usize, bytes: usize) -> Self {
+        self.inbox = InboxBounds { events: events.max(1), bytes: bytes.max(1) };
+        self
+    }
+
+    /// Publishes that may wait for their answers, and their bytes together: 1000, 8 MiB.
+    pub fn publish_queue(mut self, publishes: usize, bytes: usize) -> Self {
+        (self.outbox.publishes, self.outbox.bytes) = (publishes, bytes);
+        self
+    }
+
+    /// Publishes of one topic that may be under way at once: 1. More is faster, and their order holds but where one is
+    /// refused for now.
+    pub fn publish_window(mut self, publishes: usize) -> Self {
+        self.outbox.window = publishes.max(1);
+        self
+    }
+
+    /// How long a publish may take from the call to the answer, being offline included: 10 min.
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.outbox.timeout = timeout;
+        self
+    }
+
+    /// How long an old connection may stay beside its successor: 10 s.
+    pub fn handover_timeout(mut self, timeout: Duration) -> Self {
+        self.handover = timeout;
+        self
+    }
+
+    /// Where positions are kept once their events were dealt with, and taken from by a subscription.
+    pub fn positions(mut self, store: impl PositionStore + 'static) -> Self {
+        self.positions = Some(Arc::new(store));
         self
     }
 
     /// Connects and shows the token, to each node once; after that the client comes back by itself.
     pub async fn connect(self) -> Result<Client, Error> {
-        let urls = self.urls.iter().map(|url| address::parse(url)).collect::<Result<Vec<_>, _>>()?;
-        let nodes = urls.len();
-        let mut dialer = Dialer {
-            urls,
-            turn: 0,
-            token: self.token,
-            ended: None,
-            shown: None,
-            headers: self.headers,
-            tls: self.tls,
-            connect_timeout: self.connect_timeout,
-            silence: self.silence,
-        };
+        let mut dialer = self.dialer()?;
         let mut failure = Error::Disconnected;
-        for _ in 0..nodes {
+        let mut left = self.urls.len();
+        while left > 0 {
+            left -= 1;
             match dialer.dial().await {
-                Ok(line) => {
-                    let (wishes, taken) = mpsc::channel(WISHES_MAX);
-                    let (closing, close) = watch::channel(false);
-                    let end = Arc::new(OnceLock::new());
-                    let driver = Driver {
-                        dialer,
-                        attempts: Attempts::new(self.backoff),
-                        wishes: taken,
-                        closing: close,
-                        end: Arc::clone(&end),
-                        ledger: Ledger::new(),
-                        interest: Interest::default(),
-                        resume_again: None,
-                    };
-                    // It ends with the last handle: the driver sees its channels closed.
-                    tokio::spawn(driver.run(line));
-                    return Ok(Client::new(wishes, closing, end, self.ask_timeout, self.queue));
+                Ok(line) => return Ok(self.run(dialer, Some(line))),
+                Err(DialError::Terminated(reason, shown)) => {
+                    failure = Error::Terminated { reason };
+                    if !dialer.may_renew(reason, shown) {
+                        return Err(failure);
+                    }
+                    left += 1;
                 }
-                Err(DialError::Terminated(reason)) => return Err(Error::Terminated { reason }),
                 Err(DialError::Again(error, _)) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    /// Begins to connect, and does not wait for it: what is asked before waits.
+    ///
+    /// To be called within a tokio runtime.
+    pub fn start(self) -> Result<Client, Error> {
+        let dialer = self.dialer()?;
+        Ok(self.run(dialer, None))
+    }
+
+    fn dialer(&self) -> Result<Dialer, Error> {
+        Ok(Dialer::new(Way {
+            urls: self.urls.iter().map(|url| address::parse(url)).collect::<Result<_, _>>()?,
+            token: self.token.clone(),
+            headers: self.headers.clone(),
+            tls: self.tls.clone(),
+            connect_timeout: self.connect_timeout,
+            silence: self.silence,
+        }))
+    }
+
+    fn run(self, dialer: Dialer, line: Option<Line>) -> Client {
+        let (wishes, taken) = mpsc::channel(WISHES_MAX);
+        let (closing, close) = watch::channel(false);
+        let url = line.as_ref().map_or_else(|| dialer.next_url().to_string(), |line| line.url.clone());
+        let (state, shown) = watch::channel(State::Connecting { url });
+        let end = Arc::new(OnceLock::new());
+        let stir = Arc::new(Notify::new());
+        let outbox = Arc::new(Outbox::new(self.outbox, Arc::clone(&stir)));
+        let ends = Ends {
+            wishes: taken,
+            closing: close,
+            state,
+            end: Arc::clone(&end),
+            stir: Arc::clone(&stir),
+            outbox: Arc::clone(&outbox),
+        };
+        let driver = Driver::new(ends, dialer, Attempts::new(self.backoff), self.handover);
+        // It ends with the last handle: the driver sees its channels closed.
+        tokio::spawn(driver.run(line));
+        let (ask_timeout, inbox, positions) = (self.ask_timeout, self.inbox, self.positions);
+        let shared =
+            Shared { wishes, closing, state: shown, end, stir, outbox, ask_timeout, inbox, positions };
+        Client { shared: Arc::new(shared) }
     }
 }
 

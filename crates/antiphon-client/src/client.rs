@@ -7,25 +7,28 @@ use std::{
 
 use antiphon_protocol::Refusal;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
-    ask::{Ask, Draft, HistoryPage, Past},
-    driver::Wish,
+    address,
+    ask::{Ask, Draft, HistoryPage, Past, fits},
     error::Error,
     event::Accepted,
+    inbox::InboxBounds,
+    outbox::{Outbox, Publishing},
+    positions::PositionStore,
     says::Answer,
+    state::State,
+    wish::Wish,
 };
 
-/// The most bytes of a frame; over it the server would close the connection.
-const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// How long a close may take altogether.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that comes back by itself. Its clones are the same connection; it ends when it is closed, or when
-/// every clone and every [`Subscription`] is gone.
+/// every clone and every [`Subscription`](crate::Subscription) is gone.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -33,41 +36,61 @@ pub struct Client {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    wishes: mpsc::Sender<Wish>,
-    closing: watch::Sender<bool>,
-    end: Arc<OnceLock<Error>>,
-    ask_timeout: Duration,
-    pub(crate) queue: usize,
+    pub(crate) wishes: mpsc::Sender<Wish>,
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) state: watch::Receiver<State>,
+    pub(crate) end: Arc<OnceLock<Error>>,
+    pub(crate) stir: Arc<Notify>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) ask_timeout: Duration,
+    pub(crate) inbox: InboxBounds,
+    pub(crate) positions: Option<Arc<dyn PositionStore>>,
 }
 
 impl Client {
-    pub(crate) fn new(
-        wishes: mpsc::Sender<Wish>,
-        closing: watch::Sender<bool>,
-        end: Arc<OnceLock<Error>>,
-        ask_timeout: Duration,
-        queue: usize,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { wishes, closing, end, ask_timeout, queue }) }
+    /// Where the client is, for an application to show: its value now, and each change.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.clone()
     }
 
-    /// Ends subscriptions; without any topic, that to the tenant's own.
+    /// Goes over to another of its nodes, as on the server's wish: without a gap.
+    pub async fn move_to(&self, url: &str) -> Result<(), Error> {
+        let uri = address::parse(url)?;
+        self.shared.wishes.send(Wish::MoveTo(uri)).await.map_err(|_| self.ended())
+    }
+
+    /// Ends subscriptions, and returns once nothing more of them can come; without any topic, that to the tenant's own.
     pub async fn unsubscribe<T: Into<String>>(
         &self,
         topics: impl IntoIterator<Item = T>,
     ) -> Result<(), Error> {
-        let topics: Vec<String> = topics.into_iter().map(Into::into).collect();
-        fits(&Ask::unsubscribe(&topics).encode(Some(u64::MAX)))?;
-        self.ask(|reply| Wish::Unsubscribe { topics: topics.clone(), reply }).await.map(drop)
+        let mut topics: Vec<String> = topics.into_iter().map(Into::into).collect();
+        let ending = async {
+            if topics.is_empty() {
+                topics.push(self.own_topic().await?);
+            }
+            let (told, mut over) = mpsc::channel(1);
+            let wish = Wish::Unsubscribe { topics, told };
+            self.shared.wishes.send(wish).await.map_err(|_| self.ended())?;
+            // Nothing is ever sent: it ends when nobody holds the other end any more.
+            over.recv().await;
+            self.end().map_or(Ok(()), Err)
+        };
+        timeout(self.shared.ask_timeout, ending).await.unwrap_or(Err(Error::Timeout))
     }
 
     /// Publishes, and returns once it is committed. Said again after a reconnect it is the same entry, for its key.
-    /// After [`Error::Timeout`] the same draft may be published again.
+    /// After [`Error::Timeout`] the same draft may be published again. Dropping it does not take the publish back.
     pub async fn publish(&self, draft: Draft) -> Result<Accepted, Error> {
-        match self.frame(move |number| Ask::message(&draft).encode(number)).await? {
-            Answer::Accepted(accepted) => Ok(accepted),
-            _ => Err(Error::Disconnected),
-        }
+        self.enqueue(draft)?.await
+    }
+
+    /// Takes a draft to be published, with or without a connection, and gives what will become of it.
+    ///
+    /// Drafts of one topic are committed in the order of these calls. They wait in memory, in a queue of bounded length
+    /// ([`Error::QueueFull`]), until they are answered, refused for good, or too late.
+    pub fn enqueue(&self, draft: Draft) -> Result<Publishing, Error> {
+        self.shared.outbox.publish(draft)
     }
 
     /// Sends something ephemeral, at most once; the draft's key is not used. Returns once it is on its way.
@@ -95,7 +118,7 @@ impl Client {
     pub async fn presence(&self, topic: Option<&str>) -> Result<Vec<String>, Error> {
         let topic = topic.map(str::to_owned);
         match self.frame(move |number| Ask::presence(topic.as_deref()).encode(number)).await? {
-            Answer::Presence { users } => Ok(users),
+            Answer::Presence { users, .. } => Ok(users),
             _ => Err(Error::Disconnected),
         }
     }
@@ -112,12 +135,15 @@ impl Client {
         self.shared.end.get().cloned()
     }
 
-    pub(crate) fn prune(&self) {
-        // If there is no room the next thing that happens to the topic ends it.
-        let _ = self.shared.wishes.try_send(Wish::Prune);
+    /// The tenant's own topic, whose name is known once a node has said it.
+    pub(crate) async fn own_topic(&self) -> Result<String, Error> {
+        match self.frame(|number| Ask::presence(None).encode(number)).await? {
+            Answer::Presence { topic, .. } => Ok(topic),
+            _ => Err(Error::Disconnected),
+        }
     }
 
-    fn ended(&self) -> Error {
+    pub(crate) fn ended(&self) -> Error {
         self.end().unwrap_or(Error::Closed)
     }
 
@@ -129,7 +155,7 @@ impl Client {
         let encode = Arc::new(encode);
         let wish = |reply| {
             let encode = Arc::clone(&encode);
-            Wish::Ask { encode: Box::new(move |number| encode(number)), reply }
+            Wish::Ask { encode: Box::new(move |number| encode(Some(number))), reply }
         };
         self.ask(wish).await
     }
@@ -156,14 +182,4 @@ impl Client {
         };
         timeout_at(deadline, asking).await.unwrap_or(Err(Error::Timeout))
     }
-}
-
-/// Refuses here what the server would close the connection for, again after every reconnect.
-pub(crate) fn fits(frame: &str) -> Result<(), Error> {
-    if frame.len() > MAX_FRAME_BYTES {
-        let why =
-            format_args!("a frame may have at most {MAX_FRAME_BYTES} bytes, this one has {}", frame.len());
-        return Err(Error::Refused(Refusal::too_large(why)));
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use antiphon_protocol::{CloseCode, TerminateReason};
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Uri};
 use tokio::time::timeout;
 use tokio_rustls::{
@@ -15,6 +16,7 @@ use crate::{
     Error,
     ask::Ask,
     line::{Heard, Line, Socket},
+    lines::LineId,
     says::{Answer, Says},
     token::TokenSource,
 };
@@ -24,25 +26,35 @@ const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// Connects to one node after the other.
 pub(crate) struct Dialer {
-    pub(crate) urls: Vec<Uri>,
-    pub(crate) turn: usize,
-    pub(crate) token: TokenSource,
+    pub(crate) way: Arc<Way>,
+    turn: usize,
+    next_line: LineId,
     /// The token that has ended: to show it again is not worth it.
-    pub(crate) ended: Option<String>,
-    pub(crate) shown: Option<String>,
+    ended: Option<String>,
+    /// A fresh token was asked for, and no node has taken it yet.
+    renewed: bool,
+}
+
+/// How a node is connected to.
+pub(crate) struct Way {
+    pub(crate) urls: Vec<Uri>,
+    pub(crate) token: TokenSource,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) silence: Duration,
 }
 
+/// A try that is under way.
+pub(crate) type Dialing = BoxFuture<'static, Result<Line, DialError>>;
+
 /// Why a node could not be reached.
 #[derive(Debug)]
 pub(crate) enum DialError {
     /// Worth another try; after this time if the server said one.
     Again(Error, Option<Duration>),
-    /// Final.
-    Terminated(Option<TerminateReason>),
+    /// The identity has ended; the token that was shown.
+    Terminated(Option<TerminateReason>, Option<String>),
 }
 
 impl From<Error> for DialError {
@@ -52,42 +64,88 @@ impl From<Error> for DialError {
 }
 
 impl Dialer {
-    /// Connects to the next node.
-    pub(crate) async fn dial(&mut self) -> Result<Line, DialError> {
-        let uri = self.urls[self.turn % self.urls.len()].clone();
-        self.turn = (self.turn + 1) % self.urls.len();
-        timeout(self.connect_timeout, self.dial_to(uri)).await.unwrap_or(Err(Error::Timeout.into()))
+    pub(crate) fn new(way: Way) -> Self {
+        Self { way: Arc::new(way), turn: 0, next_line: 0, ended: None, renewed: false }
     }
 
-    async fn dial_to(&mut self, uri: Uri) -> Result<Line, DialError> {
-        let token = self.token.token().await?;
-        if self.ended.as_ref() == Some(&token) {
-            return Err(DialError::Terminated(Some(TerminateReason::TokenExpired)));
+    /// The address of the next node.
+    pub(crate) fn next_url(&self) -> &Uri {
+        &self.way.urls[self.turn % self.way.urls.len()]
+    }
+
+    /// Connects to the next node.
+    pub(crate) fn dial(&mut self) -> Dialing {
+        let uri = self.next_url().clone();
+        self.turn = (self.turn + 1) % self.way.urls.len();
+        self.next_line += 1;
+        let (way, id, ended) = (Arc::clone(&self.way), self.next_line, self.ended.clone());
+        Box::pin(async move {
+            let dialed = timeout(way.connect_timeout, way.dial(&uri, id, ended.as_deref()));
+            dialed.await.unwrap_or(Err(Error::Timeout.into()))
+        })
+    }
+
+    /// The next try goes to this node; false: it is none of its own.
+    pub(crate) fn turn_to(&mut self, uri: &Uri) -> bool {
+        let at = self.way.urls.iter().position(|url| url == uri);
+        self.turn = at.unwrap_or(self.turn);
+        at.is_some()
+    }
+
+    /// Whether a fresh token may help: once, until a node has greeted.
+    pub(crate) fn may_renew(&mut self, reason: Option<TerminateReason>, shown: Option<String>) -> bool {
+        let fetched = matches!(self.way.token, TokenSource::Fetched(_));
+        let ended = matches!(reason, Some(TerminateReason::TokenExpired | TerminateReason::InvalidToken));
+        if !fetched || !ended || self.renewed {
+            return false;
         }
-        let socket = open(&uri, &self.headers, self.tls.as_ref()).await?;
-        let mut line = Line::new(socket, uri.to_string(), self.silence);
-        line.say(Ask::ping(&token).encode(Some(0)));
-        self.shown = Some(token);
+        (self.renewed, self.ended) = (true, shown);
+        true
+    }
+
+    /// A node has greeted.
+    pub(crate) fn greeted(&mut self) {
+        (self.renewed, self.ended) = (false, None);
+    }
+}
+
+impl Way {
+    /// A fresh token, where there is a source of them.
+    pub(crate) fn fetch(&self) -> Option<BoxFuture<'static, Result<String, Error>>> {
+        let (source, wait) = (self.token.clone(), self.connect_timeout);
+        matches!(source, TokenSource::Fetched(_)).then_some(Box::pin(async move {
+            timeout(wait, source.token()).await.unwrap_or(Err(Error::Timeout))
+        }))
+    }
+
+    async fn dial(&self, uri: &Uri, id: LineId, ended: Option<&str>) -> Result<Line, DialError> {
+        let token = self.token.token().await?;
+        if ended == Some(token.as_str()) {
+            return Err(DialError::Terminated(Some(TerminateReason::TokenExpired), None));
+        }
+        let socket = open(uri, &self.headers, self.tls.as_ref()).await?;
+        let mut line = Line::new(socket, id, token, uri.to_string(), self.silence);
+        line.say(Ask::ping(&line.token).encode(Some(0)));
         loop {
-            let text = match line.next(true).await {
+            let text = match line.next().await {
                 Heard::Text(text) => text,
                 Heard::End(Some(code)) if code == CloseCode::Terminated.number() => {
-                    return Err(DialError::Terminated(None));
+                    return Err(DialError::Terminated(None, None));
                 }
                 Heard::End(_) => return Err(Error::Disconnected.into()),
             };
             match Says::parse(&text) {
-                Some(Says::Answer { reference: Some(0), answer: Ok(Answer::Pong) }) => break,
+                Some(Says::Answer { reference: Some(0), answer: Ok(Answer::Pong) }) => return Ok(line),
                 Some(Says::Answer { reference: Some(0), answer: Err(refusal) }) => {
                     let after = refusal.retry_after_ms.map(Duration::from_millis);
                     return Err(DialError::Again(Error::Refused(refusal), after));
                 }
-                Some(Says::Terminate { reason }) => return Err(DialError::Terminated(reason)),
+                Some(Says::Terminate { reason }) => {
+                    return Err(DialError::Terminated(reason, Some(line.token)));
+                }
                 _ => {}
             }
         }
-        self.ended = None;
-        Ok(line)
     }
 }
 

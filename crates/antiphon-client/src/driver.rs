@@ -1,15 +1,17 @@
-//! The one task of a client: it holds the line, says what is asked, hands on what is heard, and comes back when the
-//! line is lost. It ends when the client is closed, when every handle is gone, or when its identity has ended.
+//! The one task of a client: it holds the lines, says what is asked, hands on what is heard, comes back when a line is
+//! lost, and on the server's wish goes over to a new line before the old one is left. It ends when the client is closed,
+//! when every handle is gone, or when its identity has ended.
 
 use std::{
-    collections::BTreeMap,
+    future::Future,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use antiphon_protocol::{CloseCode, Refusal, TerminateReason};
+use antiphon_protocol::CloseCode;
+use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -17,351 +19,449 @@ use crate::{
     Error,
     ask::Ask,
     backoff::{Attempts, draw_evenly},
-    dial::{DialError, Dialer},
+    dial::{DialError, Dialer, Dialing},
     event::Event,
     interest::Interest,
-    ledger::{Ledger, Purpose, Reply},
+    ledger::{Ledger, Purpose},
     line::{Heard, Line},
-    says::{Answer, Says, Subscribed},
-    token::TokenSource,
+    lines::LineId,
+    outbox::Outbox,
+    renewal::{Due, Renewal},
+    says::{Answer, Says},
+    state::State,
+    wish::Wish,
 };
 
-/// The most topics that one SUBSCRIBE names, so that its frame stays below the bound whatever their names are.
-const TOPICS_A_FRAME: usize = 50;
 /// The most frames that wait to be written.
 const OUTBOX_MAX: usize = 256;
 
-/// What a handle wants.
-pub(crate) enum Wish {
-    /// An ask, made with its number, and who waits for the answer.
-    Ask { encode: Box<dyn FnOnce(Option<u64>) -> String + Send>, reply: Reply },
-    /// A new subscription.
-    Subscribe {
-        topics: Vec<String>,
-        positions: BTreeMap<String, String>,
-        events: mpsc::Sender<Event>,
-        reply: Reply,
-    },
-    /// The end of topics.
-    Unsubscribe { topics: Vec<String>, reply: Reply },
-    /// A frame that is said now or not at all.
-    Signal { frame: String, reply: tokio::sync::oneshot::Sender<Result<(), Error>> },
-    /// A subscription was dropped.
-    Prune,
-}
-
-/// How a line ended.
-enum Loss {
-    /// The client wants no more.
-    Closed,
-    /// It broke; come back at this time, or with jitter.
-    Lost { code: Option<u16>, back_at: Option<Instant> },
-    /// The server asked to leave now.
-    Leave,
-    /// The identity ended.
-    Terminated(Option<TerminateReason>),
+/// What a driver shares with its handles.
+pub(crate) struct Ends {
+    pub(crate) wishes: mpsc::Receiver<Wish>,
+    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) state: watch::Sender<State>,
+    /// Why it has ended, for those who ask later.
+    pub(crate) end: Arc<OnceLock<Error>>,
+    /// Something is to be looked at: a publish came, an inbox has room or was left.
+    pub(crate) stir: Arc<Notify>,
+    pub(crate) outbox: Arc<Outbox>,
 }
 
 pub(crate) struct Driver {
-    pub(crate) dialer: Dialer,
-    pub(crate) attempts: Attempts,
-    pub(crate) wishes: mpsc::Receiver<Wish>,
-    pub(crate) closing: watch::Receiver<bool>,
-    /// Why it has ended, for those who ask later.
-    pub(crate) end: Arc<OnceLock<Error>>,
-    pub(crate) ledger: Ledger,
-    pub(crate) interest: Interest,
-    /// When topics that were refused for now are asked for again.
-    pub(crate) resume_again: Option<(Instant, Vec<String>)>,
+    ends: Ends,
+    dialer: Dialer,
+    attempts: Attempts,
+    handover: Duration,
+    ledger: Ledger,
+    interest: Interest,
+    renewal: Renewal,
+    dialing: Option<Dialing>,
+    fetching: Option<BoxFuture<'static, Result<String, Error>>>,
+    /// When the server wants this line to be left.
+    leave_at: Option<Instant>,
+    /// When the next try comes.
+    retry_at: Option<Instant>,
+    /// Until when the old line may stay beside its successor.
+    handover_until: Option<Instant>,
+    was_online: bool,
 }
 
 impl Driver {
-    pub(crate) async fn run(mut self, mut line: Line) {
+    pub(crate) fn new(ends: Ends, dialer: Dialer, attempts: Attempts, handover: Duration) -> Self {
+        Self {
+            ends,
+            dialer,
+            attempts,
+            handover,
+            ledger: Ledger::new(),
+            interest: Interest::default(),
+            renewal: Renewal::default(),
+            dialing: None,
+            fetching: None,
+            leave_at: None,
+            retry_at: None,
+            handover_until: None,
+            was_online: false,
+        }
+    }
+
+    /// Runs, from a line that a node has greeted, or from none.
+    pub(crate) async fn run(mut self, line: Option<Line>) {
+        match line {
+            Some(line) => self.greeted(line),
+            None => self.dial(),
+        }
         let end = loop {
-            let loss = self.serve(&mut line).await;
-            self.attempts.held_for(line.since.elapsed());
-            let (code, back_at) = match loss {
-                Loss::Closed => {
-                    line.close().await;
-                    break Error::Closed;
-                }
-                Loss::Terminated(reason) if !self.may_renew(reason) => break Error::Terminated { reason },
-                Loss::Terminated(_) => (Some(CloseCode::Terminated.number()), None),
-                Loss::Lost { code, back_at } => (code, back_at),
-                Loss::Leave => (None, Some(Instant::now())),
-            };
-            match back_at {
-                // The node that asked for it waits for the goodbye.
-                Some(_) => line.close().await,
-                None => drop(line),
+            if let Some(end) = self.step().await {
+                break end;
             }
-            self.interest.news(&Event::Disconnected { code });
-            self.resume_again = None;
-            match self.come_back(back_at).await {
-                Ok(back) => line = back,
-                Err(end) => break end,
-            }
-            self.interest.news(&Event::Reconnected { url: line.url.clone() });
-            self.resume(&mut line);
         };
         tracing::debug!(%end, "the client has ended");
+        // Set once, here, before anybody is told.
+        let _ = self.ends.end.set(end.clone());
+        self.ends.outbox.fail(&end);
+        self.interest.fail(&end);
         self.ledger.fail(&end);
-        // Set once, here.
-        let _ = self.end.set(end);
-    }
-
-    /// Whether a fresh token may help.
-    fn may_renew(&mut self, reason: Option<TerminateReason>) -> bool {
-        let fetched = matches!(self.dialer.token, TokenSource::Fetched(_));
-        let renew = fetched && reason == Some(TerminateReason::TokenExpired);
-        if renew {
-            self.dialer.ended = self.dialer.shown.take();
-        }
-        renew
-    }
-
-    async fn serve(&mut self, line: &mut Line) -> Loss {
-        let mut leave_at: Option<Instant> = None;
-        loop {
-            let takes_wishes = self.ledger.has_room() && line.waiting() < OUTBOX_MAX;
-            let holds = self.interest.holds();
-            let resume_at = self.resume_again.as_ref().map(|(at, _)| *at);
-            tokio::select! {
-                _ = self.closing.changed() => return Loss::Closed,
-                wish = self.wishes.recv(), if takes_wishes => match wish {
-                    Some(wish) => self.take(wish, Some(line)),
-                    None => return Loss::Closed,
-                },
-                () = self.interest.hand_over(), if holds => {}
-                heard = line.next(!holds) => match heard {
-                    Heard::Text(text) => match Says::parse(&text) {
-                        Some(Says::Reconnect { after_ms }) => {
-                            leave_at = Some(Instant::now() + Duration::from_millis(after_ms));
-                        }
-                        Some(Says::Terminate { reason }) => return Loss::Terminated(reason),
-                        Some(said) => self.hear(said, text, line),
-                        None => tracing::debug!("a frame that this client can't read is left out"),
-                    },
-                    Heard::End(Some(code)) if code == CloseCode::Terminated.number() => {
-                        return Loss::Terminated(None);
-                    }
-                    Heard::End(code) => return Loss::Lost { code, back_at: leave_at },
-                },
-                () = at(leave_at) => return Loss::Leave,
-                () = at(resume_at) => {
-                    let topics = self.resume_again.take().map(|(_, topics)| topics).unwrap_or_default();
-                    self.resume_topics(&topics, line);
-                }
-            }
+        self.ends.state.send_replace(State::Closed(end));
+        let lines = [self.ledger.lines.current.take(), self.ledger.lines.leaving.take()];
+        for line in lines.into_iter().flatten() {
+            line.close().await;
         }
     }
 
-    /// Connects again, to one node after the other, for as long as it takes.
-    async fn come_back(&mut self, mut back_at: Option<Instant>) -> Result<Line, Error> {
-        loop {
-            let jittered = || Instant::now() + self.attempts.next_delay(draw_evenly);
-            let until = back_at.take().unwrap_or_else(jittered);
-            self.pause(until).await?;
-            let Self { dialer, interest, closing, .. } = self;
-            let mut dialing = std::pin::pin!(dialer.dial());
-            let dialed = loop {
-                let holds = interest.holds();
-                tokio::select! {
-                    dialed = &mut dialing => break dialed,
-                    _ = closing.changed() => return Err(Error::Closed),
-                    () = interest.hand_over(), if holds => {}
-                }
-            };
-            match dialed {
-                Ok(line) => return Ok(line),
-                Err(DialError::Terminated(reason)) => return Err(Error::Terminated { reason }),
-                Err(DialError::Again(error, after)) => {
-                    tracing::debug!(%error, "not connected yet");
-                    back_at = after.map(|after| Instant::now() + after);
-                }
+    async fn step(&mut self) -> Option<Error> {
+        let takes_wishes = self.ledger.has_room() && self.ledger.lines.waiting() < OUTBOX_MAX;
+        let due = self.due();
+        tokio::select! {
+            _ = self.ends.closing.changed() => return Some(Error::Closed),
+            wish = self.ends.wishes.recv(), if takes_wishes => match wish {
+                Some(wish) => self.take(wish),
+                None => return Some(Error::Closed),
+            },
+            () = self.ends.stir.notified() => {
+                self.interest.stirred(&mut self.ledger);
+                self.ends.outbox.pump(&mut self.ledger);
             }
+            (id, heard) = hear(&mut self.ledger.lines.current) => return self.heard(id, heard),
+            (id, heard) = hear(&mut self.ledger.lines.leaving) => return self.heard(id, heard),
+            dialed = of(&mut self.dialing) => {
+                self.dialing = None;
+                return self.dialed(dialed);
+            }
+            fetched = of(&mut self.fetching) => {
+                self.fetching = None;
+                self.fetched(fetched);
+            }
+            () = at(due) => self.fire(Instant::now()),
         }
+        None
     }
 
-    /// Waits without a line; what is asked meanwhile is noted.
-    async fn pause(&mut self, until: Instant) -> Result<(), Error> {
-        loop {
-            let takes_wishes = self.ledger.has_room();
-            let holds = self.interest.holds();
-            tokio::select! {
-                () = sleep_until(until) => return Ok(()),
-                _ = self.closing.changed() => return Err(Error::Closed),
-                wish = self.wishes.recv(), if takes_wishes => match wish {
-                    Some(wish) => self.take(wish, None),
-                    None => return Err(Error::Closed),
-                },
-                () = self.interest.hand_over(), if holds => {}
+    fn take(&mut self, wish: Wish) {
+        match wish {
+            Wish::Ask { encode, reply } => self.ledger.ask(encode, reply),
+            Wish::Subscribe { topics, inbox, reply } => {
+                self.interest.add(topics, inbox, reply);
+                self.interest.sync(&mut self.ledger);
             }
-        }
-    }
-
-    fn take(&mut self, wish: Wish, line: Option<&mut Line>) {
-        let (frame, purpose, number) = match wish {
-            Wish::Ask { encode, reply } => {
-                let number = self.ledger.number();
-                (encode(Some(number)), Purpose::Reply(reply), number)
-            }
-            Wish::Subscribe { topics, positions, events, reply } => {
-                if let Some(topic) = self.interest.taken(topics.iter()) {
-                    let _ = reply.send(Err(Error::AlreadySubscribed(topic.clone())));
-                    return;
-                }
-                let number = self.ledger.number();
-                let shown = positions.iter().map(|(topic, at)| (topic.as_str(), at.as_str())).collect();
-                let frame = Ask::subscribe(&topics, shown).encode(Some(number));
-                (frame, Purpose::Subscribe { reply, events, positions }, number)
-            }
-            Wish::Unsubscribe { topics, reply } => {
-                self.interest.remove(&topics);
-                let number = self.ledger.number();
-                (Ask::unsubscribe(&topics).encode(Some(number)), Purpose::Reply(reply), number)
+            Wish::Unsubscribe { topics, told } => {
+                self.interest.remove(&mut self.ledger, &topics, Some(&told));
             }
             Wish::Signal { frame, reply } => {
-                let said = line.map(|line| line.say(frame)).ok_or(Error::Disconnected);
+                let line = self.ledger.lines.current_id().ok_or(Error::Disconnected);
                 // Whoever no longer waits has sent it all the same.
-                let _ = reply.send(said);
-                return;
+                let _ = reply.send(line.map(|line| self.ledger.lines.say(line, frame)));
             }
-            Wish::Prune => {
-                let topics = self.interest.prune();
-                if let (Some(line), false) = (line, topics.is_empty()) {
-                    self.say_unsubscribe(&topics, line);
+            Wish::MoveTo(uri) => {
+                if self.dialer.turn_to(&uri) {
+                    self.dialing = None;
+                    self.dial();
                 }
-                return;
+            }
+        }
+    }
+
+    // ---- a new line
+
+    fn dial(&mut self) {
+        self.retry_at = None;
+        if self.dialing.is_some() {
+            return;
+        }
+        if self.ledger.lines.current.is_none() {
+            let url = self.dialer.next_url().to_string();
+            self.ends.state.send_replace(State::Connecting { url });
+        }
+        self.dialing = Some(self.dialer.dial());
+    }
+
+    fn dialed(&mut self, dialed: Result<Line, DialError>) -> Option<Error> {
+        match dialed {
+            Ok(line) => self.greeted(line),
+            Err(DialError::Terminated(reason, shown)) => {
+                if !self.dialer.may_renew(reason, shown) {
+                    return Some(Error::Terminated { reason });
+                }
+                self.come_back(None, None, None);
+            }
+            Err(DialError::Again(error, after)) => {
+                tracing::debug!(%error, "not connected yet");
+                self.come_back(None, after, Some(error));
+            }
+        }
+        None
+    }
+
+    fn greeted(&mut self, line: Line) {
+        self.dialer.greeted();
+        self.renewal.stop();
+        (self.leave_at, self.retry_at, self.fetching) = (None, None, None);
+        self.left();
+        let url = line.url.clone();
+        if let Some(before) = self.ledger.lines.current.replace(line) {
+            self.attempts.held_for(before.since.elapsed());
+            self.ledger.lines.leaving = Some(before);
+            self.handover_until = Some(Instant::now() + self.handover);
+        } else if self.was_online {
+            self.interest.news(&Event::Reconnected { url: url.clone() });
+        }
+        self.was_online = true;
+        self.speak();
+        self.leave_if_done();
+        self.ends.state.send_replace(State::Online { url });
+    }
+
+    /// Says on the line to speak on what it was not told yet: topics first.
+    fn speak(&mut self) {
+        self.interest.sync(&mut self.ledger);
+        self.ends.outbox.pump(&mut self.ledger);
+        self.ledger.flush();
+    }
+
+    // ---- while it holds
+
+    fn heard(&mut self, line: LineId, heard: Heard) -> Option<Error> {
+        let text = match heard {
+            Heard::Text(text) => text,
+            Heard::End(Some(code)) if code == CloseCode::Terminated.number() => {
+                return self.terminated(line, None);
+            }
+            Heard::End(code) => {
+                self.ended(line, code);
+                return None;
             }
         };
-        if let Some(line) = line {
-            line.say(frame.clone());
-        }
-        self.ledger.note(number, frame, purpose);
-    }
-
-    fn say_unsubscribe(&mut self, topics: &[String], line: &mut Line) {
-        for topics in topics.chunks(TOPICS_A_FRAME) {
-            let number = self.ledger.number();
-            let frame = Ask::unsubscribe(topics).encode(Some(number));
-            line.say(frame.clone());
-            self.ledger.note(number, frame, Purpose::None);
-        }
-    }
-
-    /// After a reconnect: every topic goes on from where it was, then what has no answer is said again.
-    fn resume(&mut self, line: &mut Line) {
-        let unanswered = self.ledger.unanswered();
-        let topics: Vec<String> = self.interest.topics().cloned().collect();
-        self.resume_topics(&topics, line);
-        unanswered.into_iter().for_each(|frame| line.say(frame));
-    }
-
-    fn resume_topics(&mut self, topics: &[String], line: &mut Line) {
-        for topics in topics.chunks(TOPICS_A_FRAME) {
-            let position = |topic| self.interest.position(topic).map(|position| (topic, position));
-            let positions: BTreeMap<&str, &str> =
-                topics.iter().filter_map(|topic| position(topic.as_str())).collect();
-            let heard: Vec<String> = positions.keys().map(|topic| (*topic).to_owned()).collect();
-            if heard.is_empty() {
-                continue;
+        match Says::parse(&text) {
+            Some(Says::Reconnect { after_ms }) => {
+                if self.ledger.lines.current_id() == Some(line) {
+                    self.leave_at = Some(Instant::now() + Duration::from_millis(after_ms));
+                }
             }
-            let number = self.ledger.number();
-            let frame = Ask::subscribe(&heard, positions).encode(Some(number));
-            line.say(frame.clone());
-            self.ledger.note(number, frame, Purpose::Resume(heard));
+            Some(Says::Terminate { reason }) => return self.terminated(line, reason),
+            Some(said) => self.hear(line, said, text),
+            None => tracing::debug!("a frame that this client can't read is left out"),
         }
+        self.leave_if_done();
+        None
     }
 
-    fn hear(&mut self, said: Says, text: String, line: &mut Line) {
+    fn hear(&mut self, line: LineId, said: Says, text: String) {
+        let bytes = text.len();
         match said {
-            Says::Message(message) => self.interest.message(message),
-            Says::Signal(signal) => {
-                let topic = signal.topic.clone();
-                self.interest.beside(&topic, Event::Signal(signal));
-            }
-            Says::Reset { topic, reason, position } => self.interest.reset(topic, reason, position),
-            Says::Position { topic, position, offset } => self.interest.moved(topic, position, offset),
-            Says::Unsubscribed { topic, reason } => self.interest.refused(topic, reason),
-            Says::Plain => {
-                if let Some(topic) = self.interest.own_topic.clone() {
-                    self.interest.beside(&topic, Event::Plain(text.into()));
-                }
-            }
+            Says::Message(message) => self.interest.message(&mut self.ledger, line, message, bytes),
+            Says::Signal(signal) => self.interest.signal(line, signal, bytes),
+            Says::Reset { topic, reason, position } => self.interest.reset(line, topic, reason, position),
+            Says::Position { topic, position, offset } => self.interest.moved(line, topic, position, offset),
+            Says::Unsubscribed { topic, reason } => self.interest.unsubscribed(line, topic, reason),
+            Says::Plain => self.interest.plain(line, text),
             Says::Answer { reference, answer } => {
-                if let Some(purpose) = reference.and_then(|number| self.ledger.take(number)) {
-                    self.answered(purpose, answer, line);
+                let taken = reference.and_then(|number| self.ledger.take(number));
+                if let Some((_, purpose)) = taken {
+                    self.answered(line, purpose, answer);
                 }
             }
-            // Both end the line, and are dealt with where it is served.
+            // Both are dealt with where they are heard.
             Says::Reconnect { .. } | Says::Terminate { .. } => {}
         }
     }
 
-    fn answered(&mut self, purpose: Purpose, answer: Result<Answer, Refusal>, line: &mut Line) {
+    fn answered(
+        &mut self,
+        line: LineId,
+        purpose: Purpose,
+        answer: Result<Answer, antiphon_protocol::Refusal>,
+    ) {
+        let current = self.ledger.lines.current_id() == Some(line);
         match (purpose, answer) {
-            (Purpose::Subscribe { reply, events, positions }, Ok(Answer::Subscribed(subscribed))) => {
-                self.begin(reply, events, positions, subscribed, line);
-            }
-            (Purpose::Reply(reply) | Purpose::Subscribe { reply, .. }, answer) => {
+            (Purpose::Reply { reply, .. }, answer) => {
                 // Who no longer waits needs no answer.
                 let _ = reply.send(answer.map_err(Error::Refused));
             }
-            (Purpose::Resume(topics), Err(refusal)) => {
-                topics.into_iter().for_each(|topic| self.not_resumed(topic, &refusal));
+            (Purpose::Subscribe(topics), Ok(Answer::Subscribed(subscribed))) => {
+                if current {
+                    self.renewal.ends_at(subscribed.expires_at);
+                }
+                self.interest.settled(&mut self.ledger, line, &topics, Ok(subscribed));
             }
-            (Purpose::Resume(_), Ok(Answer::Subscribed(subscribed))) => {
-                for (topic, outcome) in subscribed.topics {
-                    if let Err(refusal) = outcome {
-                        self.not_resumed(topic, &refusal);
-                    }
+            (Purpose::Subscribe(topics), Err(refusal)) => {
+                self.interest.settled(&mut self.ledger, line, &topics, Err(refusal));
+            }
+            (Purpose::Unsubscribe(id), answer) => {
+                let refusal = answer.err();
+                if self.interest.leaving.answered(id, refusal.as_ref(), Instant::now()) {
+                    self.interest.sync(&mut self.ledger);
+                } else {
+                    // A node that will never do it is left: on the next line there is nothing to end.
+                    self.ended(line, None);
                 }
             }
-            (Purpose::Resume(_) | Purpose::None, _) => {}
+            (Purpose::Publish(id), Ok(Answer::Accepted(accepted))) => {
+                self.ends.outbox.settled(id, Ok(accepted));
+                self.ends.outbox.pump(&mut self.ledger);
+            }
+            (Purpose::Publish(id), Err(refusal)) => {
+                self.ends.outbox.settled(id, Err(refusal));
+                self.ends.outbox.pump(&mut self.ledger);
+            }
+            (Purpose::Token, Ok(Answer::Subscribed(subscribed))) if current => {
+                self.renewal.ends_at(subscribed.expires_at);
+            }
+            (Purpose::Token, Err(refusal)) if current => {
+                if let Some(after) = refusal.retry_after_ms {
+                    self.renewal.show_again(Duration::from_millis(after));
+                }
+            }
+            (Purpose::Subscribe(_) | Purpose::Publish(_) | Purpose::Token, _) => {}
         }
     }
 
-    fn begin(
+    /// The predecessor is left once nothing more is expected from it.
+    fn leave_if_done(&mut self) {
+        let Some(id) = self.ledger.lines.leaving.as_ref().map(|line| line.id) else { return };
+        if self.interest.heard_from(id).is_none() && !self.ledger.owes(id) {
+            self.left();
+        }
+    }
+
+    fn left(&mut self) {
+        self.handover_until = None;
+        let Some(line) = self.ledger.lines.leaving.take() else { return };
+        let id = line.id;
+        // It has a time of its own for its goodbye.
+        tokio::spawn(line.close());
+        self.lost(id);
+    }
+
+    // ---- its end
+
+    fn terminated(
         &mut self,
-        reply: Reply,
-        events: mpsc::Sender<Event>,
-        mut positions: BTreeMap<String, String>,
-        subscribed: Subscribed,
-        line: &mut Line,
-    ) {
-        self.interest.own_topic = Some(subscribed.tenant.clone());
-        let begun = subscribed.topics.iter().filter_map(|(topic, outcome)| {
-            let begun = outcome.as_ref().ok()?;
-            // Until it is proved, the position that was given is the one to go on from.
-            Some((topic.clone(), positions.remove(topic).unwrap_or_else(|| begun.position.clone())))
-        });
-        let mut begun: Vec<(String, String)> = begun.collect();
-        let taken = self.interest.taken(begun.iter().map(|(topic, _)| topic)).cloned();
-        if let Some(topic) = taken {
-            begun.retain(|(topic, _)| self.interest.position(topic).is_none());
-            let topics: Vec<String> = begun.into_iter().map(|(topic, _)| topic).collect();
-            self.say_unsubscribe(&topics, line);
-            let _ = reply.send(Err(Error::AlreadySubscribed(topic)));
-        } else if let Err(Ok(Answer::Subscribed(subscribed))) = reply.send(Ok(Answer::Subscribed(subscribed)))
-        {
-            // Nobody waits any more. A refused topic need not be left, and its name may be none.
-            let held = subscribed.topics.into_iter().filter(|(_, outcome)| outcome.is_ok());
-            let topics: Vec<String> = held.map(|(topic, _)| topic).collect();
-            self.say_unsubscribe(&topics, line);
-        } else {
-            self.interest.add(events, begun.into_iter());
+        line: LineId,
+        reason: Option<antiphon_protocol::TerminateReason>,
+    ) -> Option<Error> {
+        if self.ledger.lines.current_id() == Some(line) {
+            let shown = self.ledger.lines.current.as_ref().map(|line| line.token.clone());
+            if !self.dialer.may_renew(reason, shown) {
+                return Some(Error::Terminated { reason });
+            }
+        }
+        self.ended(line, Some(CloseCode::Terminated.number()));
+        None
+    }
+
+    fn ended(&mut self, id: LineId, code: Option<u16>) {
+        if self.ledger.lines.current_id() != Some(id) {
+            self.left();
+            return;
+        }
+        self.handover_until = None;
+        let before = self.ledger.lines.leaving.take();
+        let line = std::mem::replace(&mut self.ledger.lines.current, before);
+        if let Some(line) = line {
+            self.attempts.held_for(line.since.elapsed());
+        }
+        self.renewal.stop();
+        self.fetching = None;
+        match &self.ledger.lines.current {
+            Some(before) => {
+                let (id, url) = (before.id, before.url.clone());
+                self.interest.back(&mut self.ledger, id);
+                self.ends.state.send_replace(State::Online { url });
+            }
+            None => self.interest.news(&Event::Disconnected { code }),
+        }
+        self.lost(id);
+        if self.dialing.is_none() {
+            self.come_back(code, None, None);
+        } else if self.ledger.lines.current.is_none() {
+            let url = self.dialer.next_url().to_string();
+            self.ends.state.send_replace(State::Connecting { url });
         }
     }
 
-    fn not_resumed(&mut self, topic: String, refusal: &Refusal) {
-        let Some(after_ms) = refusal.retry_after_ms else {
-            self.interest.refused(topic, refusal.code.as_str().to_owned());
-            return;
-        };
-        let again_at = Instant::now() + Duration::from_millis(after_ms);
-        let again = self.resume_again.get_or_insert_with(|| (again_at, Vec::new()));
-        again.1.push(topic);
+    fn lost(&mut self, id: LineId) {
+        let publishes = self.ledger.lost(id);
+        self.ends.outbox.lost(&publishes);
+        self.interest.lost(id);
+        self.speak();
+    }
+
+    /// Another try, at the time that the server said, or with jitter.
+    fn come_back(&mut self, code: Option<u16>, after: Option<Duration>, error: Option<Error>) {
+        let now = Instant::now();
+        let asked = after.map(|after| now + after).or(self.leave_at.take());
+        self.leave_at = None;
+        let retry_at = asked.unwrap_or_else(|| now + self.attempts.next_delay(draw_evenly));
+        self.retry_at = Some(retry_at);
+        if self.ledger.lines.current.is_none() {
+            let wait = retry_at.saturating_duration_since(now);
+            let retry_at = SystemTime::now().checked_add(wait).unwrap_or_else(SystemTime::now);
+            self.ends.state.send_replace(State::Waiting { retry_at, code, error });
+        }
+    }
+
+    // ---- time
+
+    fn due(&self) -> Option<Instant> {
+        let own = [self.leave_at, self.retry_at, self.handover_until];
+        let others = [self.interest.due(), self.ends.outbox.due(), self.renewal.due()];
+        own.into_iter().chain(others).flatten().min()
+    }
+
+    fn fire(&mut self, now: Instant) {
+        let is_due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
+        let (leaves, retries) = (is_due(&mut self.leave_at), is_due(&mut self.retry_at));
+        if leaves || retries {
+            self.dial();
+        }
+        if is_due(&mut self.handover_until) {
+            self.left();
+        }
+        self.interest.fire(&mut self.ledger, now);
+        self.ends.outbox.fire(now);
+        self.ends.outbox.pump(&mut self.ledger);
+        match self.renewal.fire(now) {
+            Some(Due::Fetch) => self.fetching = self.dialer.way.fetch(),
+            Some(Due::Show) => self.show(None),
+            None => {}
+        }
+    }
+
+    fn fetched(&mut self, fetched: Result<String, Error>) {
+        let shown = self.ledger.lines.current.as_ref().map(|line| line.token.clone());
+        match fetched {
+            Ok(token) if Some(&token) != shown.as_ref() => self.show(Some(token)),
+            Ok(_) => self.renewal.again(),
+            Err(error) => {
+                tracing::warn!(%error, "the token could not be renewed");
+                self.renewal.again();
+            }
+        }
+    }
+
+    /// Shows the line's token, or another one from now on.
+    fn show(&mut self, token: Option<String>) {
+        let Some(line) = &mut self.ledger.lines.current else { return };
+        let id = line.id;
+        line.token = token.unwrap_or_else(|| std::mem::take(&mut line.token));
+        let token = line.token.clone();
+        self.ledger.say(id, Ask::show(&token, self.interest.heard_from(id)), Purpose::Token);
+    }
+}
+
+/// What comes over a line; for ever nothing without one. May be dropped and called again.
+async fn hear(line: &mut Option<Line>) -> (LineId, Heard) {
+    match line {
+        Some(line) => (line.id, line.next().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// What a future gives; for ever nothing without one.
+async fn of<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

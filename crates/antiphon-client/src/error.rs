@@ -24,6 +24,14 @@ pub enum Error {
     /// There is no connection right now, and this can't wait for one.
     #[error("not connected")]
     Disconnected,
+    /// As many publishes wait for their answers as may: wait for what is under way.
+    #[error("{publishes} publishes of {bytes} bytes wait for their answers already")]
+    QueueFull {
+        /// How many wait.
+        publishes: usize,
+        /// Their bytes together.
+        bytes: usize,
+    },
     /// The client was closed.
     #[error("the client is closed")]
     Closed,
@@ -44,6 +52,9 @@ pub enum Error {
     /// The socket failed.
     #[error("the connection failed: {0}")]
     Socket(#[source] Arc<tokio_websockets::Error>),
+    /// The position store could not be read: to begin at the head instead would pass over what was missed.
+    #[error("the kept position can't be read: {0}")]
+    Positions(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The token source failed.
     #[error("no token: {0}")]
     Token(#[source] Arc<dyn std::error::Error + Send + Sync>),

@@ -58,6 +58,19 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Where its topic is once this is dealt with.
+    pub(crate) fn place(&self) -> Option<(String, String)> {
+        match self {
+            Event::Message(message) => Some((message.entry.topic.clone(), message.position.clone())),
+            Event::Position { topic, position, .. } | Event::Reset { topic, position, .. } => {
+                Some((topic.clone(), position.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What an entry or a signal says.
 #[derive(Clone)]
 pub enum Content {

@@ -1,11 +1,16 @@
-//! What was asked and is not yet answered, in the order in which it was asked. After a reconnect all of it is said
-//! again: a publish has a key, and the rest changes nothing when it is said twice.
+//! What was said and is not yet answered, and on which line. When a line ends, asks wait for the next one; what becomes
+//! of the rest is for whoever said it.
 
 use std::collections::BTreeMap;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::{Error, event::Event, says::Answer};
+use crate::{
+    Error,
+    ask::Ask,
+    lines::{LineId, Lines},
+    says::Answer,
+};
 
 /// The most asks that may wait for an answer, as many as a node takes of one connection.
 const MAX_WAITING: usize = 256;
@@ -15,74 +20,117 @@ pub(crate) type Reply = oneshot::Sender<Result<Answer, Error>>;
 /// What an answer is for.
 #[derive(Debug)]
 pub(crate) enum Purpose {
-    /// Somebody waits for it.
-    Reply(Reply),
-    /// A new subscription begins with it.
-    Subscribe { reply: Reply, events: mpsc::Sender<Event>, positions: BTreeMap<String, String> },
-    /// These topics go on with it.
-    Resume(Vec<String>),
-    /// Nobody minds.
-    None,
+    /// Somebody waits for it; the frame is said again after a loss.
+    Reply { frame: String, reply: Reply },
+    /// These topics begin, or go on, with it.
+    Subscribe(Vec<String>),
+    /// These topics have ended.
+    Unsubscribe(u64),
+    /// This publish is committed.
+    Publish(u64),
+    /// A token was shown.
+    Token,
 }
 
-impl Purpose {
-    fn is_over(&self) -> bool {
-        match self {
-            Purpose::Reply(reply) | Purpose::Subscribe { reply, .. } => reply.is_closed(),
-            Purpose::Resume(_) | Purpose::None => false,
-        }
-    }
-}
-
-/// The asks without an answer.
 #[derive(Debug)]
+struct Entry {
+    line: Option<LineId>,
+    purpose: Purpose,
+}
+
+/// The lines, and what was said on them.
 pub(crate) struct Ledger {
-    waiting: BTreeMap<u64, (String, Purpose)>,
+    pub(crate) lines: Lines,
+    waiting: BTreeMap<u64, Entry>,
     next: u64,
 }
 
 impl Ledger {
     pub(crate) fn new() -> Self {
         // 0 is the greeting's.
-        Self { waiting: BTreeMap::new(), next: 1 }
+        Self { lines: Lines::default(), waiting: BTreeMap::new(), next: 1 }
     }
 
     /// Whether another ask may be made.
     pub(crate) fn has_room(&mut self) -> bool {
-        if self.waiting.len() >= MAX_WAITING {
-            self.waiting.retain(|_, (_, purpose)| !purpose.is_over());
+        if self.asks() >= MAX_WAITING {
+            self.waiting.retain(
+                |_, entry| !matches!(&entry.purpose, Purpose::Reply { reply, .. } if reply.is_closed()),
+            );
         }
-        self.waiting.len() < MAX_WAITING
+        self.asks() < MAX_WAITING
     }
 
-    /// The number for the next ask.
-    pub(crate) fn number(&mut self) -> u64 {
+    fn asks(&self) -> usize {
+        // The other entries are bounded by those who make them; counted together they are few.
+        self.waiting.values().filter(|entry| matches!(entry.purpose, Purpose::Reply { .. })).count()
+    }
+
+    /// Says a frame on a line.
+    pub(crate) fn say(&mut self, line: LineId, ask: Ask<'_>, purpose: Purpose) {
+        let number = self.number();
+        self.lines.say(line, ask.encode(Some(number)));
+        self.waiting.insert(number, Entry { line: Some(line), purpose });
+    }
+
+    /// Asks on the line to speak on, now or once there is one.
+    pub(crate) fn ask(&mut self, encode: impl FnOnce(u64) -> String, reply: Reply) {
+        let number = self.number();
+        let frame = encode(number);
+        self.waiting.insert(number, Entry { line: None, purpose: Purpose::Reply { frame, reply } });
+        self.flush();
+    }
+
+    fn number(&mut self) -> u64 {
         self.next += 1;
         self.next - 1
     }
 
-    /// Notes an ask.
-    pub(crate) fn note(&mut self, number: u64, frame: String, purpose: Purpose) {
-        self.waiting.insert(number, (frame, purpose));
-    }
-
-    /// Takes what this answer is for.
-    pub(crate) fn take(&mut self, number: u64) -> Option<Purpose> {
-        self.waiting.remove(&number).map(|(_, purpose)| purpose)
-    }
-
-    /// The frames that have to be said again on a new connection; resumptions are made anew.
-    pub(crate) fn unanswered(&mut self) -> Vec<String> {
-        self.waiting.retain(|_, (_, purpose)| {
-            !purpose.is_over() && !matches!(purpose, Purpose::Resume(_) | Purpose::None)
+    /// There may be a line again: asks are said on it.
+    pub(crate) fn flush(&mut self) {
+        let Some(id) = self.lines.current_id() else { return };
+        self.waiting.retain(|_, entry| match (&entry.purpose, entry.line) {
+            (Purpose::Reply { reply, .. }, None) if reply.is_closed() => false,
+            (Purpose::Reply { frame, .. }, None) => {
+                entry.line = Some(id);
+                self.lines.say(id, frame.clone());
+                true
+            }
+            _ => true,
         });
-        self.waiting.values().map(|(frame, _)| frame.clone()).collect()
+    }
+
+    /// Takes what this answer is for, and the line that it came on.
+    pub(crate) fn take(&mut self, number: u64) -> Option<(LineId, Purpose)> {
+        let entry = self.waiting.remove(&number)?;
+        Some((entry.line?, entry.purpose))
+    }
+
+    /// Whether a line still owes answers.
+    pub(crate) fn owes(&self, line: LineId) -> bool {
+        self.waiting.values().any(|entry| entry.line == Some(line))
+    }
+
+    /// A line has ended: gives the publishes that it has not answered.
+    pub(crate) fn lost(&mut self, line: LineId) -> Vec<u64> {
+        let mut publishes = Vec::new();
+        self.waiting.retain(|_, entry| {
+            if entry.line != Some(line) {
+                return true;
+            }
+            entry.line = None;
+            if let Purpose::Publish(id) = entry.purpose {
+                publishes.push(id);
+            }
+            matches!(entry.purpose, Purpose::Reply { .. })
+        });
+        publishes
     }
 
     /// Tells everybody that nothing will come.
     pub(crate) fn fail(&mut self, error: &Error) {
-        for (_, purpose) in std::mem::take(&mut self.waiting).into_values() {
-            if let Purpose::Reply(reply) | Purpose::Subscribe { reply, .. } = purpose {
+        for entry in std::mem::take(&mut self.waiting).into_values() {
+            if let Purpose::Reply { reply, .. } = entry.purpose {
                 // Who no longer waits needs no answer.
                 let _ = reply.send(Err(error.clone()));
             }

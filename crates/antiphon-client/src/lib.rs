@@ -19,9 +19,10 @@
 //! # }
 //! ```
 //!
-//! The walk of a frame: [`Client`] makes an ask of it, the driver writes it to the line and keeps it until it is
-//! answered; what the server says is read into `Says`, dropped if seen before, and handed to its
-//! [`Subscription`]. [`Raw`] is a bare connection beside all that, for tests.
+//! The walk of a frame: a publish goes to the outbox, everything else to the driver as a wish; the driver says it
+//! through the ledger on a line, and keeps it there until it is answered. What the server says is read into `Says`; an
+//! answer goes to whom the ledger names, all else to the stream of its topic, which drops what was seen before, and into
+//! the inbox of its [`Subscription`]. [`Raw`] is a bare connection beside all that, for tests.
 
 mod address;
 mod ask;
@@ -32,13 +33,23 @@ mod dial;
 mod driver;
 mod error;
 mod event;
+mod inbox;
 mod interest;
+mod leaving;
 mod ledger;
 mod line;
+mod lines;
+mod outbox;
+mod place;
+mod positions;
 mod raw;
+mod renewal;
 mod says;
+mod state;
+mod stream;
 mod subscription;
 mod token;
+mod wish;
 
 pub use antiphon_protocol::{ErrorCode, Refusal, TerminateReason};
 pub use ask::{Draft, HistoryPage};
@@ -47,5 +58,14 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::Error;
 pub use event::{Accepted, Content, EntryInfo, Event, Message, Signal};
+pub use outbox::Publishing;
+pub use place::Start;
+pub use positions::{Kept, PositionStore};
 pub use raw::{Raw, Received};
-pub use subscription::{Start, Subscription};
+pub use state::State;
+pub use subscription::Subscription;
+
+/// The guide's own example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/rust-client.md")]
+struct Guide;

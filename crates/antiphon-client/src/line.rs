@@ -1,5 +1,5 @@
 //! One WebSocket while it holds: what waits to be written, what is heard, and when its silence means that it is dead.
-//! Writing goes on while nothing is read, so that two full directions can't wait for each other.
+//! Both directions go on by themselves, so that they can't wait for each other.
 
 use std::{
     collections::VecDeque,
@@ -35,6 +35,10 @@ pub(crate) struct Line {
     heard_at: Instant,
     /// Since when it holds.
     pub(crate) since: Instant,
+    /// Which line of its client this is.
+    pub(crate) id: u64,
+    /// The token that was shown last.
+    pub(crate) token: String,
     /// The node at its other end.
     pub(crate) url: String,
 }
@@ -48,7 +52,7 @@ pub(crate) enum Heard {
 }
 
 impl Line {
-    pub(crate) fn new(socket: Socket, url: String, silence: Duration) -> Self {
+    pub(crate) fn new(socket: Socket, id: u64, token: String, url: String, silence: Duration) -> Self {
         let (sink, stream) = socket.split();
         let now = Instant::now();
         Self {
@@ -60,6 +64,8 @@ impl Line {
             silence,
             heard_at: now,
             since: now,
+            id,
+            token,
             url,
         }
     }
@@ -74,12 +80,8 @@ impl Line {
         self.outbox.len()
     }
 
-    /// Writes what waits, and gives the next frame if reading is wanted. May be dropped and called again.
-    pub(crate) async fn next(&mut self, reading: bool) -> Heard {
-        if !reading {
-            // Who does not listen can't say that the other side was silent.
-            self.heard_at = Instant::now();
-        }
+    /// Writes what waits, and gives the next frame. May be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Heard {
         loop {
             if self.closed.is_some() {
                 // One more look writes the answer to the close.
@@ -89,7 +91,7 @@ impl Line {
             let Self { sink, stream, outbox, unflushed, .. } = self;
             let writes = !outbox.is_empty() || *unflushed;
             tokio::select! {
-                heard = stream.next(), if reading => match heard {
+                heard = stream.next() => match heard {
                     Some(Ok(message)) => {
                         self.heard_at = Instant::now();
                         if let Some((code, _)) = message.as_close() {
@@ -107,9 +109,7 @@ impl Line {
                         return Heard::End(None);
                     }
                 }
-                () = sleep_until(self.heard_at + self.silence), if reading => return Heard::End(None),
-                // Nothing to read and nothing to write: whoever called knows what it waits for.
-                () = std::future::pending(), if !reading && !writes => {}
+                () = sleep_until(self.heard_at + self.silence) => return Heard::End(None),
             }
         }
     }

@@ -6,7 +6,10 @@ use antiphon_protocol::{ErrorCode, Refusal, TerminateReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Accepted, Content, EntryInfo, Message, Signal};
+use crate::{
+    event::{Accepted, Content, EntryInfo, Message, Signal},
+    place::Start,
+};
 
 /// A frame of the server.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ pub(crate) enum Answer {
     Unsubscribed,
     Accepted(Accepted),
     History { entries: Vec<Message>, more: bool },
-    Presence { users: Vec<String> },
+    Presence { topic: String, users: Vec<String> },
     Pong,
 }
 
@@ -57,14 +60,15 @@ pub(crate) enum Answer {
 pub(crate) struct Subscribed {
     pub(crate) tenant: String,
     pub(crate) user: String,
-    pub(crate) topics: BTreeMap<String, Result<Begun, Refusal>>,
+    /// When the token ends, in milliseconds since the Unix epoch.
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) topics: BTreeMap<String, Result<Start, Refusal>>,
 }
 
-/// Where a topic's stream begins.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Begun {
-    pub(crate) position: String,
-    pub(crate) recovered: bool,
+#[derive(Deserialize)]
+struct StartFields {
+    position: String,
+    recovered: bool,
 }
 
 #[derive(Deserialize)]
@@ -92,13 +96,14 @@ struct Fields {
     reason: Option<String>,
     code: Option<ErrorCode>,
     after_ms: Option<u64>,
+    expires_at: Option<u64>,
     retry_after_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TopicFields {
-    Begun(Begun),
+    Begun(StartFields),
     Refused { error: RefusalFields },
 }
 
@@ -153,7 +158,7 @@ impl Fields {
             Some("UNSUBSCRIPTION_SUCCESSFUL") => answer(Answer::Unsubscribed),
             Some("ACCEPTED") => answer(Answer::Accepted(self.accepted()?)),
             Some("HISTORY") => answer(Answer::History { more: self.more, entries: self.history()? }),
-            Some("PRESENCE") => answer(Answer::Presence { users: self.users? }),
+            Some("PRESENCE") => answer(Answer::Presence { topic: self.topic?, users: self.users? }),
             Some("PONG") => answer(Answer::Pong),
             Some("ERROR") => {
                 let text = self.text.unwrap_or_default();
@@ -183,13 +188,16 @@ impl Fields {
     fn subscribed(self) -> Option<Subscribed> {
         let topics: BTreeMap<String, TopicFields> = serde_json::from_str(self.topics?.get()).ok()?;
         let topics = topics.into_iter().map(|(topic, outcome)| match outcome {
-            TopicFields::Begun(begun) => (topic, Ok(begun)),
+            TopicFields::Begun(StartFields { position, recovered }) => {
+                (topic, Ok(Start { position, recovered }))
+            }
             TopicFields::Refused { error } => {
                 let RefusalFields { code, text, retry_after_ms } = error;
                 (topic, Err(Refusal { code, text, retry_after_ms }))
             }
         });
-        Some(Subscribed { tenant: self.text?, user: self.user_id?, topics: topics.collect() })
+        let (expires_at, topics) = (self.expires_at, topics.collect());
+        Some(Subscribed { tenant: self.text?, user: self.user_id?, expires_at, topics })
     }
 
     fn accepted(self) -> Option<Accepted> {

@@ -124,10 +124,49 @@ async fn a_node_that_can_not_check_the_token_now_is_asked_again_when_it_says() {
     let node = FakeNode::start().await;
     let (_client, mut peer) = node.connect(node.builder().backoff(support::never())).await;
     peer.say(json!({"type": "RECONNECT", "afterMs": 1})).await;
-    assert!(peer.ends().await);
-    let mut peer = node.accept_silently().await;
-    let ping = peer.hear("PING").await;
+    let mut next = node.accept_silently().await;
+    let ping = next.hear("PING").await;
     let later = json!({"type": "ERROR", "code": "UNAVAILABLE", "text": "later", "retryAfterMs": 1});
-    peer.answer(&ping, later).await;
-    node.accept().await;
+    next.answer(&ping, later).await;
+    let _last = node.accept().await;
+    assert!(peer.ends().await);
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_ends_is_replaced_shortly_before_on_the_same_connection() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(counting(node.builder(), 99)).await;
+    let begins = async {
+        let asked = peer.hear("SUBSCRIBE").await;
+        let topics = json!({"news": {"position": support::position(0), "recovered": false}});
+        let answer = json!({"type": "SUBSCRIPTION_SUCCESSFUL", "text": "acme", "userId": "ann",
+                            "expiresAt": now_ms() + 1000, "topics": topics});
+        peer.answer(&asked, answer).await;
+    };
+    let (news, ()) = tokio::join!(client.subscribe(["news"]), begins);
+    let _news = news.unwrap();
+    let asked = peer.hear("SUBSCRIBE").await;
+    assert_eq!((&asked["token"], &asked["topics"]), (&json!("t2"), &json!(["news"])));
+    // A refusal for now brings the same token again.
+    let slower = json!({"type": "ERROR", "code": "RATE_LIMITED", "text": "slower", "retryAfterMs": 1});
+    peer.answer(&asked, slower).await;
+    assert_eq!(peer.hear("SUBSCRIBE").await["token"], "t2");
+    assert!(!node.is_called());
+}
+
+#[tokio::test]
+async fn an_invalid_token_is_worth_one_fresh_one_also_at_first() {
+    let node = FakeNode::start().await;
+    let refused = async {
+        terminate(node.accept_silently().await, "INVALID_TOKEN").await;
+        node.accept().await
+    };
+    let (connected, peer) = tokio::join!(counting(node.builder(), 99).connect(), refused);
+    assert!(connected.is_ok());
+    assert_eq!(peer.token, "t2");
 }

@@ -28,7 +28,7 @@ async fn a_publish_without_an_answer_is_said_again_with_the_same_key() {
     };
     let draft = Draft::text("hi").topic("news").project("apollo");
     let (accepted, (first, second)) = tokio::join!(client.publish(draft), answered);
-    assert_eq!(first, second);
+    assert_eq!((&first["key"], &first["text"]), (&second["key"], &second["text"]));
     assert!(first["key"].as_str().is_some_and(|key| key.len() == 36));
     assert_eq!(
         (&first["topic"], &first["projectId"], &first["text"]),
@@ -62,6 +62,42 @@ async fn what_is_published_without_a_connection_goes_out_in_order_after_the_topi
 }
 
 #[tokio::test]
+async fn publishes_of_a_topic_keep_their_order_though_one_is_refused_for_now() {
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.connect(node.builder()).await;
+    let publish = |topic: &str, key: &str| client.enqueue(Draft::text("x").topic(topic).key(key)).unwrap();
+    let (first, second, other) = (publish("news", "1"), publish("news", "2"), publish("weather", "3"));
+    let mut said = [peer.hear("MESSAGE").await, peer.hear("MESSAGE").await];
+    said.sort_by_key(|frame| frame["key"].to_string());
+    assert_eq!((&said[0]["key"], &said[1]["key"]), (&json!("1"), &json!("3")));
+    let later = json!({"type": "ERROR", "code": "UNAVAILABLE", "text": "later", "retryAfterMs": 1});
+    peer.answer(&said[0], later).await;
+    let accepted = json!({"type": "ACCEPTED", "position": position(1), "offset": 1, "entry": {"id": "e"}});
+    peer.answer(&said[1], accepted).await;
+    assert_eq!(accept_message(&mut peer, false).await["key"], "1");
+    assert_eq!(accept_message(&mut peer, false).await["key"], "2");
+    let (first, second, other) = tokio::join!(first, second, other);
+    assert!(first.is_ok() && second.is_ok() && other.is_ok());
+}
+
+#[tokio::test]
+async fn the_queue_of_publishes_is_bounded_by_count_and_bytes_and_works_before_the_first_connection() {
+    let node = FakeNode::start().await;
+    let client = node.builder().publish_queue(2, 1000).start().unwrap();
+    let large = client.enqueue(Draft::text("x".repeat(1000)));
+    assert!(matches!(large, Err(Error::QueueFull { publishes: 0, .. })));
+    let waiting = [client.enqueue(Draft::text("1")).unwrap(), client.enqueue(Draft::text("2")).unwrap()];
+    assert!(matches!(client.enqueue(Draft::text("3")), Err(Error::QueueFull { publishes: 2, .. })));
+    let mut peer = node.accept().await;
+    for publishing in waiting {
+        let (accepted, _) = tokio::join!(publishing, accept_message(&mut peer, false));
+        assert!(accepted.is_ok());
+    }
+    let (accepted, _) = tokio::join!(client.publish(Draft::text("4")), accept_message(&mut peer, false));
+    assert!(accepted.is_ok());
+}
+
+#[tokio::test]
 async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_told() {
     let node = FakeNode::start().await;
     let (client, mut peer) = node.connect(node.builder()).await;
@@ -78,6 +114,23 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_told() {
 }
 
 #[tokio::test]
+async fn everything_that_is_asked_can_be_asked_from_a_task() {
+    fn can_be_spawned<T: Send + 'static>(_: T) {}
+    let node = FakeNode::start().await;
+    let client = node.builder().start().unwrap();
+    for client in [client.clone(), client] {
+        can_be_spawned(async move {
+            let mut news = client.subscribe(["news"]).await?;
+            client.publish(Draft::text("x")).await?;
+            client.history(HistoryPage::newest()).await?;
+            client.presence(None).await?;
+            news.next().await;
+            client.unsubscribe(["news"]).await
+        });
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_would_end_the_connection_is_refused_here() {
     let node = FakeNode::start().await;
     let (client, mut peer) = node.connect(node.builder()).await;
@@ -90,7 +143,7 @@ async fn a_frame_that_would_end_the_connection_is_refused_here() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_a_timeout() {
     let node = FakeNode::start().await;
-    let (client, _peer) = node.connect(node.builder().ask_timeout(Duration::from_millis(20))).await;
+    let (client, _peer) = node.connect(node.builder().publish_timeout(Duration::from_millis(20))).await;
     assert!(matches!(client.publish(Draft::text("x")).await, Err(Error::Timeout)));
 }
 
@@ -115,14 +168,26 @@ async fn a_signal_goes_now_or_not_at_all() {
 #[tokio::test]
 async fn who_does_not_read_loses_nothing_and_stops_nobody_from_writing() {
     let node = FakeNode::start().await;
-    let (client, mut peer) = node.connect(node.builder().queue(2)).await;
+    let (client, mut peer) = node.connect(node.builder().inbox(2, usize::MAX)).await;
     let mut news = subscribe(&client, &mut peer, &["news"]).await;
     for offset in 1..=500 {
         peer.say(message("news", offset)).await;
     }
-    client.signal(&Draft::text("still here")).await.unwrap();
-    peer.hear("SIGNAL").await;
-    for offset in 1..=500 {
+    // What has no room is left at the node, which refuses for now to end it.
+    let asked = peer.hear("UNSUBSCRIBE").await;
+    let (accepted, _) =
+        tokio::join!(client.publish(Draft::text("still here")), accept_message(&mut peer, false));
+    assert!(accepted.is_ok());
+    for offset in 1..=2 {
+        assert_eq!(next_offset(&mut news).await, offset);
+    }
+    let slower = json!({"type": "ERROR", "code": "RATE_LIMITED", "text": "slower", "retryAfterMs": 1});
+    peer.answer(&asked, slower).await;
+    peer.unsubscribe().await;
+    // Only now is it asked for again, from what was taken.
+    assert_eq!(peer.subscribe().await["positions"], json!({"news": position(2)}));
+    for offset in 3..=4 {
+        peer.say(message("news", offset)).await;
         assert_eq!(next_offset(&mut news).await, offset);
     }
 }

@@ -62,6 +62,12 @@ function sockets() {
       this.hear({ type: 'SUBSCRIPTION_SUCCESSFUL', ref: ask.ref, text: 'acme', userId: 'ann', expiresAt, topics });
     }
 
+    /** Answers the last UNSUBSCRIBE. */
+    end() {
+      const { ref, topics } = this.last('UNSUBSCRIBE');
+      this.hear({ type: 'UNSUBSCRIPTION_SUCCESSFUL', ref, topics });
+    }
+
     /** Accepts the last MESSAGE, or that one. */
     accept(offset, { ref } = this.last('MESSAGE'), fields = {}) {
       this.hear({ type: 'ACCEPTED', ref, offset, position: position(offset), entry: { id: `id-${offset}` }, ...fields });

@@ -46,7 +46,7 @@ function splitter(take) {
 export async function startProxy(target, { cutAfter = () => undefined } = {}) {
   const { hostname, port } = new URL(target);
   const open = new Set();
-  const proxy = { connections: 0, frames: 0, refuses: false, holds: false };
+  const proxy = { connections: 0, frames: 0, refuses: false, holds: false, losesAnswer: false };
   const server = createServer((client) => {
     if (proxy.refuses) return client.destroy();
     proxy.connections += 1;
@@ -67,6 +67,10 @@ export async function startProxy(target, { cutAfter = () => undefined } = {}) {
       return splitter((part, isFrame) => {
         if (client.destroyed) return;
         if (isFrame && frames >= limit) return cut();
+        if (holds && isFrame && proxy.losesAnswer) {
+          proxy.losesAnswer = false;
+          return cut();
+        }
         if (holds && proxy.holds) return waiting.push(part);
         if (isFrame) {
           frames += 1;

@@ -33,18 +33,32 @@ export function printedUrl(child) {
 export async function startServer({ database, args = [] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'antiphon-js-'));
   const store = database ?? `sqlite:${join(folder, 'antiphon.db')}`;
-  const serve = ['serve', '--listen', '127.0.0.1:0', '--database', store, '--log-level', 'error', '--rate-limit', '0'];
-  const child = spawn(program, [...serve, ...args], { stdio: ['ignore', 'pipe', 'inherit'], cwd: folder });
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  const url = await printedUrl(child);
+  const unlimited = args.includes('--rate-limit') ? [] : ['--rate-limit', '0'];
+  const server = {};
+  const start = async (listen) => {
+    const serve = ['serve', '--listen', listen, '--database', store, '--log-level', 'error', ...unlimited];
+    server.child = spawn(program, [...serve, ...args], { stdio: ['ignore', 'pipe', 'inherit'], cwd: folder });
+    const { child } = server;
+    server.ended = new Promise((resolve) => child.once('exit', resolve));
+    server.url = await printedUrl(child);
+  };
+  await start('127.0.0.1:0');
   const { stdout: key } = await run(program, ['key', 'issue', '--database', store], { cwd: folder });
-  const stop = async (signal = 'SIGKILL') => {
+  server.api = api(server.url, key.trim());
+  /** Ends it; gives its exit code. */
+  server.end = (signal = 'SIGKILL') => {
+    const { child } = server;
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    const code = await ended;
+    return server.ended;
+  };
+  /** Starts it again where it was. */
+  server.start = () => start(new URL(server.url).host);
+  server.stop = async (signal) => {
+    const code = await server.end(signal);
     await rm(folder, { recursive: true, force: true });
     return code;
   };
-  return { url, child, ended, stop, api: api(url, key.trim()) };
+  return server;
 }
 
 /** The HTTP API with a key: gives the answer's JSON, and throws on all but 2xx. */

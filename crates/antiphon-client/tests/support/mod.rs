@@ -110,9 +110,22 @@ impl Peer {
         asked
     }
 
+    /// Answers the question after the tenant's own topic.
+    pub async fn own_topic(&mut self) {
+        let asked = self.hear("PRESENCE").await;
+        self.answer(&asked, json!({"type": "PRESENCE", "topic": "acme", "users": []})).await;
+    }
+
+    /// Hears an UNSUBSCRIBE and answers it.
+    pub async fn unsubscribe(&mut self) -> Value {
+        let asked = self.hear("UNSUBSCRIBE").await;
+        let answer = json!({"type": "UNSUBSCRIPTION_SUCCESSFUL", "topics": asked["topics"]});
+        self.answer(&asked, answer).await;
+        asked
+    }
+
     pub async fn answer_subscribe(&mut self, asked: &Value) {
-        let own = vec![json!("acme")];
-        let names = asked["topics"].as_array().unwrap_or(&own);
+        let names = asked["topics"].as_array().unwrap();
         let begun = |name: &Value| {
             let given = &asked["positions"][name.as_str().unwrap()];
             let at = given.as_str().map_or(position(0), str::to_owned);
@@ -152,7 +165,13 @@ pub fn never() -> Backoff {
 }
 
 pub async fn subscribe(client: &Client, peer: &mut Peer, topics: &[&str]) -> Subscription {
-    let (subscription, _) = tokio::join!(client.subscribe(topics.iter().copied()), peer.subscribe());
+    let begins = async {
+        if topics.is_empty() {
+            peer.own_topic().await;
+        }
+        peer.subscribe().await
+    };
+    let (subscription, _) = tokio::join!(client.subscribe(topics.iter().copied()), begins);
     subscription.unwrap()
 }
 
