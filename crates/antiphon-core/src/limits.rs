@@ -85,6 +85,10 @@ pub struct Limits {
     pub ask_timeout: Duration,
     /// How long entries are kept; none: for ever.
     pub retention: Option<Duration>,
+    /// Entries that a topic keeps at most; none: no bound.
+    pub retention_count: Option<u64>,
+    /// Bytes of contents that a topic keeps at most; none: no bound.
+    pub retention_bytes: Option<u64>,
     /// How long one operation of an engine may take.
     pub engine_timeout: Duration,
 }
@@ -138,6 +142,8 @@ impl Default for Limits {
             lease_ttl: Duration::from_secs(7),
             ask_timeout: Duration::from_millis(500),
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
+            retention_count: None,
+            retention_bytes: None,
             engine_timeout: Duration::from_secs(10),
         }
     }

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use antiphon_core::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, SeamError, Store};
+use antiphon_core::{
+    AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Retention, SeamError, Store, TrimCursor,
+    Trimmed,
+};
 use antiphon_protocol::{ClusterSecret, Draft, Entry, Head, Key, Position, Topic, UserId, now_ms};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -28,6 +31,29 @@ struct Log {
 impl Log {
     fn head(&self) -> Position {
         self.entries.back().map_or(self.trimmed, |entry| entry.position)
+    }
+
+    /// The oldest entry goes while it is outside of what is kept.
+    fn trim(&mut self, keep: &Retention) -> u64 {
+        let size = |entry: &Entry| entry.content.json().len() as u64;
+        let mut bytes: u64 = self.entries.iter().map(size).sum();
+        let mut removed = 0;
+        while let Some(oldest) = self.entries.front() {
+            let is_old = keep.before_ms.is_some_and(|before_ms| oldest.created_at < before_ms);
+            let is_over = keep.entries.is_some_and(|most| self.entries.len() as u64 > most)
+                || keep.bytes.is_some_and(|most| bytes > most);
+            if !is_old && !is_over {
+                break;
+            }
+            let Some(gone) = self.entries.pop_front() else { break };
+            bytes -= size(&gone);
+            self.trimmed = gone.position;
+            if let Some(key) = gone.key {
+                self.keys.remove(&(gone.author, key));
+            }
+            removed += 1;
+        }
+        removed
     }
 
     fn at(&self, offset: u64) -> Option<&Entry> {
@@ -192,20 +218,10 @@ impl Store for MemoryStore {
         Ok(topics.iter().map(|topic| logs.get(topic).map_or_else(|| self.origin(topic), Log::head)).collect())
     }
 
-    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError> {
+    async fn trim(&self, keep: &Retention, _: TrimCursor) -> Result<Trimmed, SeamError> {
         self.ask()?;
-        let mut removed = 0;
-        for log in self.logs.lock().values_mut() {
-            while log.entries.front().is_some_and(|entry| entry.created_at < before_ms) {
-                let Some(gone) = log.entries.pop_front() else { break };
-                log.trimmed = gone.position;
-                if let Some(key) = gone.key {
-                    log.keys.remove(&(gone.author, key));
-                }
-                removed += 1;
-            }
-        }
-        Ok(removed)
+        let removed = self.logs.lock().values_mut().map(|log| log.trim(keep)).sum();
+        Ok(Trimmed { removed, next: None })
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

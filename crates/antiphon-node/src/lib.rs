@@ -12,6 +12,7 @@ mod plain;
 mod publish;
 mod receive;
 mod repair;
+mod retention;
 mod signal;
 mod tick;
 

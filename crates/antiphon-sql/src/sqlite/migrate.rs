@@ -8,8 +8,14 @@ use crate::{
     migration::{self, Migration, SchemaStatus},
 };
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "first", sql: include_str!("../../migrations/sqlite/0001_first.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "first", sql: include_str!("../../migrations/sqlite/0001_first.sql") },
+    Migration {
+        version: 2,
+        name: "retention",
+        sql: include_str!("../../migrations/sqlite/0002_retention.sql"),
+    },
+];
 
 /// Brings the schema up to date; the versions that were applied.
 pub(super) async fn migrate(connection: &mut SqliteConnection, name: &str) -> Result<Vec<i64>, SqlError> {
