@@ -14,6 +14,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+/// A topic's log as it was once: a backup of it.
+pub struct LogCopy(Option<Log>);
+
 /// A store that forgets with its process, and can be made to fail.
 pub struct MemoryStore {
     secret: ClusterSecret,
@@ -22,6 +25,7 @@ pub struct MemoryStore {
     queries: AtomicU64,
 }
 
+#[derive(Clone)]
 struct Log {
     trimmed: Position,
     entries: VecDeque<Entry>,
@@ -71,6 +75,20 @@ impl MemoryStore {
     /// While down, everything fails as if the database were away.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// Takes a backup of a topic's log.
+    pub fn copy(&self, topic: &Topic) -> LogCopy {
+        LogCopy(self.logs.lock().get(topic).cloned())
+    }
+
+    /// Puts a backup in the place of a topic's log; what came after it is lost.
+    pub fn restore(&self, topic: &Topic, copy: &LogCopy) {
+        let mut logs = self.logs.lock();
+        match &copy.0 {
+            Some(log) => drop(logs.insert(topic.clone(), log.clone())),
+            None => drop(logs.remove(topic)),
+        }
     }
 
     /// How many questions it was asked.

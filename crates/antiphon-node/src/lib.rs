@@ -18,6 +18,7 @@ mod tick;
 
 mod audience;
 mod authorize;
+mod catchup;
 mod door;
 mod history;
 mod subscribe;
@@ -32,8 +33,9 @@ mod lease;
 mod presence;
 
 pub use caller::{By, Caller};
+pub use catchup::Catchup;
 pub use health::Health;
 pub use metrics::{EndReason, Metrics};
 pub use node::{Engines, Node};
 pub use publish::Published;
-pub use subscribe::{Catchup, Subscribed};
+pub use subscribe::Subscribed;

@@ -92,6 +92,8 @@ pub struct Metrics {
     pub plain_refused: Counter,
     /// Readings of the store for what a feed missed.
     pub repairs: Counter,
+    /// Readings of the store for pages that subscribers had missed.
+    pub pages: Counter,
     /// Panics in a session's step.
     pub panics: Counter,
     /// From a publish's arrival to its answer.
@@ -127,6 +129,7 @@ impl Metrics {
             envelopes_refused: Counter::default(),
             plain_refused: Counter::default(),
             repairs: Counter::default(),
+            pages: Counter::default(),
             panics: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
@@ -164,6 +167,7 @@ impl Metrics {
             self.envelopes_refused.clone(),
         );
         r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
+        r.register("pages", "Readings of the store for what subscribers had missed", self.pages.clone());
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
         r.register("panics", "Panics in a session's step", self.panics.clone());
         r.register_with_unit(

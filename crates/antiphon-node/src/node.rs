@@ -20,7 +20,8 @@ use crate::{
     metrics::Metrics,
     state::{
         asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
-        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays, shares::Shares,
+        lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue, repairs::Repairs, replays::Replays,
+        shares::Shares,
     },
 };
 
@@ -63,6 +64,7 @@ pub struct Node {
     pub(crate) existing: Existing,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
+    pub(crate) pages: Pages,
     pub(crate) repairs: Repairs,
     pub(crate) replays: Replays,
     pub(crate) shares: Shares,
@@ -89,11 +91,12 @@ impl Node {
         let node = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NodeId(rand::random()),
-            hub: Hub::new(bounds),
+            hub: Hub::new(bounds, secret.clone()),
             audiences: Audiences::default(),
             existing: Existing::default(),
             doorkeeper,
             lanes,
+            pages: Pages::new(limits.catch_up_reads, limits.catch_up_bytes),
             repairs: Repairs::default(),
             replays: Replays::default(),
             shares: Shares::default(),

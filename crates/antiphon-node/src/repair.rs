@@ -79,6 +79,7 @@ impl Node {
                 "the log is not the one that was delivered: its subscribers are reset"
             );
             feed.restart(located.head.position);
+            self.pages.forget(feed);
         }
         Ok(())
     }

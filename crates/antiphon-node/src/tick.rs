@@ -27,6 +27,7 @@ impl Node {
                 }
             });
             self.audiences.sweep();
+            self.pages.age();
             self.wait_for_tick().await;
         }
     }
