@@ -9,9 +9,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     node::{Node, refuse},
+    proof::judge,
     publish::entry_delivery,
     state::pages::LogPage,
-    subscribe::judge,
 };
 
 /// A page of what a subscriber has missed.

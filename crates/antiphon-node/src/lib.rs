@@ -21,6 +21,7 @@ mod authorize;
 mod catchup;
 mod door;
 mod history;
+mod proof;
 mod subscribe;
 mod tail;
 mod tenant;

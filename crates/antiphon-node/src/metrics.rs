@@ -193,4 +193,9 @@ impl Metrics {
     pub fn ended(&self, reason: EndReason) {
         self.ends.get_or_create(&EndLabels { reason }).inc();
     }
+
+    /// How many connections have ended for this reason.
+    pub fn ended_for(&self, reason: EndReason) -> u64 {
+        self.ends.get_or_create(&EndLabels { reason }).get()
+    }
 }

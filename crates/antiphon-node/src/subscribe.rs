@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use antiphon_core::{Action, Channel, Located};
 use antiphon_hub::{Feed, Subscription};
-use antiphon_protocol::{Head, Link, Position, Refusal, ResetReason, Topic, TopicKind};
+use antiphon_protocol::{Head, Position, Refusal, ResetReason, Topic, TopicKind};
 
 use crate::{
     caller::{By, Caller},
     catchup::not_now,
     node::{Node, refuse},
+    proof::judge,
 };
 
 /// A subscription that stands.
@@ -22,23 +23,6 @@ pub struct Subscribed {
     pub recovered: bool,
     /// Why a given position could not be continued.
     pub reset: Option<ResetReason>,
-}
-
-/// Why a stream can't go on from this position; none: it can.
-pub(crate) fn judge(position: Position, head: Head, link: Option<Link>) -> Option<ResetReason> {
-    if link == Some(position.link) {
-        return None;
-    }
-    if position.epoch != head.position.epoch {
-        return Some(ResetReason::Epoch);
-    }
-    if position.offset > head.position.offset {
-        Some(ResetReason::Ahead)
-    } else if position.offset < head.trimmed {
-        Some(ResetReason::Retention)
-    } else {
-        Some(ResetReason::Fork)
-    }
 }
 
 impl Node {
@@ -87,7 +71,9 @@ impl Node {
                     || self.pages.link_at(&feed, position.offset).is_some()
             })
         };
-        if is_known() || self.pages.admit().is_some() { Ok(()) } else { Err(not_now()) }
+        // Whoever joins a reading costs none.
+        let may_come = is_known() || self.pages.is_read(topic) || self.pages.admit().is_some();
+        may_come.then_some(()).ok_or_else(not_now)
     }
 
     /// None: the position is good as it is; else the log's head, and why a stream can't go on from the position.
@@ -143,27 +129,5 @@ impl Node {
             self.repair(feed);
         }
         Ok(located)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use antiphon_protocol::Epoch;
-
-    #[test]
-    fn a_position_is_reset_for_the_reason_that_is_true() {
-        let at = |epoch, offset, link| Position { epoch: Epoch(epoch), offset, link: Link(link) };
-        let head = Head { position: at(1, 10, 100), trimmed: 3 };
-        assert_eq!(judge(at(1, 5, 50), head, Some(Link(50))), None);
-        assert_eq!(judge(at(1, 5, 51), head, Some(Link(50))), Some(ResetReason::Fork));
-        assert_eq!(judge(at(1, 11, 110), head, None), Some(ResetReason::Ahead));
-        assert_eq!(judge(at(1, 2, 20), head, None), Some(ResetReason::Retention));
-        assert_eq!(judge(at(2, 5, 51), head, Some(Link(50))), Some(ResetReason::Epoch));
-        assert_eq!(
-            judge(at(2, 5, 50), head, Some(Link(50))),
-            None,
-            "where the link agrees, the history is the same"
-        );
     }
 }

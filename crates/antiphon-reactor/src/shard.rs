@@ -210,7 +210,7 @@ impl ShardThread {
     }
 
     /// The socket takes something again.
-    fn flush(&mut self, index: usize) {
+    pub(crate) fn flush(&mut self, index: usize) {
         let Some(connection) = self.links.connections.get_mut(index) else { return };
         if !connection.outlet.is_blocked() {
             return;

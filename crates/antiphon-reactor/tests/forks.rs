@@ -248,8 +248,30 @@ impl Stream {
     }
 }
 
+/// Entries that no bell is rung for.
+async fn append_unheard(store: &dyn Store, topic: &Topic, entries: usize) {
+    let draft = |_| Draft {
+        topic: topic.clone(),
+        author: None,
+        named_project: None,
+        key: None,
+        content: Content::text("new 00").unwrap(),
+    };
+    if entries > 0 {
+        let drafts = (0..entries).map(draft).collect();
+        store.append(&[(1, drafts)]).await.unwrap().remove(0).unwrap();
+    }
+}
+
 /// A backup of five entries is put back under two nodes whose clients have heard ten, and new ones overtake the old numbers.
-fn overtaken(backups: &mut dyn Backups, nodes: &[support::Running; 2], between: impl FnOnce()) {
+fn overtaken(
+    cluster: &Cluster,
+    store: &dyn Store,
+    unheard: usize,
+    backups: &mut dyn Backups,
+    nodes: &[support::Running; 2],
+    between: impl FnOnce(),
+) {
     let topic = Topic::of_tenant(&tenant("acme"));
     let mut ann = nodes[0].subscribed("acme/ann");
     let mut streams = [nodes[0].subscribed("acme/bob"), nodes[1].subscribed("acme/bob")].map(Stream::of);
@@ -265,6 +287,7 @@ fn overtaken(backups: &mut dyn Backups, nodes: &[support::Running; 2], between: 
     let was = streams[0].at.clone();
     between();
     backups.restore(&topic, copy);
+    cluster.runtime.block_on(append_unheard(store, &topic, unheard));
     let mut author = nodes[0].connect();
     author.say(json!({"type": "PING", "token": "acme/ann"}));
     author.expect("PONG");
@@ -329,11 +352,12 @@ fn a_restored_log_is_never_spliced_onto_what_live_clients_have_heard() {
     let slow = Limits { rate_per_second: 0, tick: Duration::from_secs(3600), ..Limits::default() };
     // Only the tick tells of it.
     let quick = Limits { rate_per_second: 0, tick: Duration::from_millis(50), ..Limits::default() };
-    for limits in [slow, quick] {
+    // With as many entries of the new history unheard as were lost, the next one has just the number that is waited for.
+    for (limits, unheard) in [(slow.clone(), 0), (slow, 5), (quick, 0)] {
         let cluster = Cluster::with(limits);
         let nodes = [cluster.node(), cluster.node()];
         let mut backups = InMemory { store: cluster.store.clone(), copies: Vec::new() };
-        overtaken(&mut backups, &nodes, || {});
+        overtaken(&cluster, &*cluster.store, unheard, &mut backups, &nodes, || {});
     }
 }
 
@@ -351,5 +375,5 @@ fn a_postgres_that_comes_back_with_a_backup_resets_live_clients_once_and_goes_on
     let nodes =
         [cluster.node_on(sql.store.clone(), &sql.secret), cluster.node_on(sql.store.clone(), &sql.secret)];
     let mut backups = InPostgres::new(made);
-    overtaken(&mut backups, &nodes, || server.restart().unwrap());
+    overtaken(&cluster, &*sql.store, 0, &mut backups, &nodes, || server.restart().unwrap());
 }

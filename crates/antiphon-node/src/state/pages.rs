@@ -131,6 +131,11 @@ impl Pages {
         turn
     }
 
+    /// True while somebody reads this topic, whose page may be what others need.
+    pub fn is_read(&self, topic: &Topic) -> bool {
+        self.turns.lock().get(topic).is_some_and(|turn| turn.strong_count() > 0)
+    }
+
     /// May the store be read now? Held while it is; none: too many do.
     pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
         self.reads.clone().try_acquire_owned().ok()

@@ -180,6 +180,11 @@ impl Client {
         self.socket.write_all(&client::frame(Opcode::Text, text.as_bytes())).unwrap();
     }
 
+    /// Bytes that were read beside this, to be heard next.
+    pub fn put_back(&mut self, bytes: Vec<u8>) {
+        self.buffer.extend(bytes);
+    }
+
     pub fn raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).unwrap();
     }
