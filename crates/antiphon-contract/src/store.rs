@@ -5,9 +5,10 @@ mod deletions;
 mod fields;
 mod races;
 mod repeats;
+mod retention;
 
 use antiphon_core::{AppendRefusal, Directory, Store};
-use antiphon_protocol::{ClusterSecret, now_ms};
+use antiphon_protocol::ClusterSecret;
 
 use crate::{
     Promises,
@@ -21,7 +22,7 @@ pub async fn suite(store: &dyn Store, secret: &ClusterSecret) -> usize {
     keys(store, &mut promises).await;
     groups(store, &mut promises).await;
     pages(store, &mut promises).await;
-    retention(store, &mut promises).await;
+    retention::check(store, &mut promises).await;
     fields::check(store, &mut promises).await;
     repeats::check(store, &mut promises).await;
     bounds::check(store, &mut promises).await;
@@ -171,40 +172,4 @@ async fn pages(store: &dyn Store, promises: &mut Promises) {
     );
     let before = answered(store.read_before(&news, Some(4), 10).await);
     promises.keep("history before a place ends there", offsets(&before.entries) == [1, 2, 3] && !before.more);
-}
-
-async fn retention(store: &dyn Store, promises: &mut Promises) {
-    let news = topic(&tenant("acme"), "retention");
-    let append = async |texts: [&str; 3]| {
-        let drafts = texts.iter().map(|text| draft(&news, None, Some(text), text)).collect();
-        answered(store.append(&[(1, drafts)]).await).remove(0).expect("nothing is in the way")
-    };
-    let old = append(["a", "b", "c"]).await;
-    // poll: the store's clock has to move on by a millisecond.
-    let last_made = old[2].entry.created_at;
-    while now_ms() <= last_made + 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
-    let line = now_ms();
-    let new = append(["d", "e", "f"]).await;
-    while answered(store.trim(line).await) > 0 {}
-    let kept = answered(store.read(&news, 0, 10, 1 << 20).await);
-    promises.keep(
-        "what is older than the line goes, the rest stays",
-        kept.first().map(|entry| entry.position) == Some(new[0].entry.position),
-    );
-    let located = answered(store.locate(&news, Some(3)).await);
-    promises.keep(
-        "the link of the last entry that went is kept",
-        located.head.trimmed == 3 && located.link == Some(old[2].entry.position.link),
-    );
-    promises.keep("no link is known before it", answered(store.locate(&news, Some(2)).await).link.is_none());
-    let again = append(["a", "x", "y"]).await;
-    promises.keep("a key goes with its entry", !again[0].duplicate && again[0].entry.position.offset == 7);
-    let all = now_ms() + 60_000;
-    while answered(store.trim(all).await) > 0 {}
-    promises.keep(
-        "an emptied log keeps its head",
-        answered(store.heads(&[news]).await)[0] == again[2].entry.position,
-    );
 }

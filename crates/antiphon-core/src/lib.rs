@@ -15,6 +15,7 @@ mod identity;
 mod lease;
 mod limits;
 mod posts;
+mod retention;
 mod store;
 mod tail;
 mod tasks;
@@ -37,6 +38,7 @@ pub use identity::{
 pub use lease::{Lease, Presence};
 pub use limits::Limits;
 pub use posts::{Post, Posts, WaitingPosts};
+pub use retention::{Retention, TrimCursor, Trimmed};
 pub use store::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Store};
 pub use tail::{Tail, Tailed};
 pub use tasks::Tasks;

@@ -53,6 +53,10 @@ pub struct Limits {
     pub page_entries: u32,
     /// Bytes of one page of a catch-up.
     pub page_bytes: usize,
+    /// Readings of the store at one time for what subscribers have missed; who comes when there are as many is told to come later.
+    pub catch_up_reads: usize,
+    /// Bytes of pages that are kept for some seconds for others who have missed the same.
+    pub catch_up_bytes: usize,
     /// Bytes of a page of history.
     pub history_bytes: usize,
     /// Bytes of an HTTP request's body.
@@ -93,6 +97,10 @@ pub struct Limits {
     pub ask_timeout: Duration,
     /// How long entries are kept; none: for ever.
     pub retention: Option<Duration>,
+    /// Entries that a topic keeps at most; none: no bound.
+    pub retention_count: Option<u64>,
+    /// Bytes of contents that a topic keeps at most; none: no bound.
+    pub retention_bytes: Option<u64>,
     /// How long one operation of an engine may take.
     pub engine_timeout: Duration,
 }
@@ -130,6 +138,8 @@ impl Default for Limits {
             answers_bytes: 512 * 1024,
             page_entries: 200,
             page_bytes: 256 * 1024,
+            catch_up_reads: 32,
+            catch_up_bytes: 32 * 1024 * 1024,
             history_bytes: 256 * 1024,
             body_bytes: 1024 * 1024,
             head_bytes: 8 * 1024,
@@ -150,6 +160,8 @@ impl Default for Limits {
             lease_ttl: Duration::from_secs(7),
             ask_timeout: Duration::from_millis(500),
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
+            retention_count: None,
+            retention_bytes: None,
             engine_timeout: Duration::from_secs(10),
         }
     }

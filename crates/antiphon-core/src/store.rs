@@ -3,7 +3,7 @@
 use antiphon_protocol::{Draft, Entry, Head, Link, Position, Topic};
 use async_trait::async_trait;
 
-use crate::SeamError;
+use crate::{Retention, SeamError, TrimCursor, Trimmed};
 
 /// An appended draft.
 #[derive(Debug, Clone)]
@@ -60,7 +60,9 @@ pub struct HistoryPage {
 /// - `read`: entries after an offset, ascending, without gaps, at most `limit` and about `max_bytes` (at least one). An entry
 ///   of revision 0 was stamped by nobody: it is for whom the directory says now, asked after it was read.
 /// - `locate` and `heads`: a topic that nobody used has the origin position of its first epoch and is empty.
-/// - `trim`: removes entries made before a time, oldest first, keeps the head and the last trimmed link.
+/// - `trim`: removes a topic's oldest entry while that is outside of the retention, keeps the head, the link of the last entry
+///   that went, and the keys of those that stay. A call does a bounded amount of work; after a round, from the first cursor to
+///   no next one, each topic that nobody wrote to meanwhile keeps exactly its newest entries within the retention.
 ///
 /// # Not promised
 /// Order across topics. That an append which failed with `Unavailable` was not committed: with a key it can be repeated.
@@ -89,8 +91,8 @@ pub trait Store: Send + Sync {
     async fn locate(&self, topic: &Topic, at: Option<u64>) -> Result<Located, SeamError>;
     /// The last positions of many topics, in one query, in the order asked for.
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<Position>, SeamError>;
-    /// Removes entries made before this time (ms); returns how many, at most some thousands a call.
-    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError>;
+    /// One step of a round of trimming: removes some thousands of entries at most.
+    async fn trim(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, SeamError>;
     /// Asks for nothing but an answer.
     async fn ping(&self) -> Result<(), SeamError>;
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use antiphon_protocol::{Position, Topic, UserId};
+use antiphon_protocol::{ClusterSecret, Position, Topic, UserId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -54,6 +54,7 @@ pub struct Feed {
     topic: Topic,
     audience: Arc<TenantAudience>,
     bounds: RingBounds,
+    secret: ClusterSecret,
     /// One flag a shard: it has been told, and has not looked yet.
     dirty: Box<[AtomicBool]>,
     mailboxes: Box<[Arc<Mailbox<Self>>]>,
@@ -77,11 +78,12 @@ impl Feed {
         topic: Topic,
         audience: Arc<TenantAudience>,
         bounds: RingBounds,
+        secret: ClusterSecret,
         mailboxes: Box<[Arc<Mailbox<Self>>]>,
     ) -> Self {
         let dirty = mailboxes.iter().map(|_| AtomicBool::new(false)).collect();
         let state = State { shards: vec![0; mailboxes.len()], ..State::default() };
-        Self { topic, audience, bounds, dirty, mailboxes, state: Mutex::new(state) }
+        Self { topic, audience, bounds, secret, dirty, mailboxes, state: Mutex::new(state) }
     }
 
     /// The topic.
@@ -133,11 +135,18 @@ impl Feed {
             return Verdict::Fork;
         }
         if position.offset <= high.offset {
-            let differs = position.offset == high.offset && position.link != high.link;
-            return if differs { Verdict::Fork } else { Verdict::Seen };
+            let held = if position.offset == high.offset {
+                Some(high)
+            } else {
+                state.ring.position_at(position.offset)
+            };
+            return if held.is_some_and(|held| held != position) { Verdict::Fork } else { Verdict::Seen };
         }
         if position.offset > high.offset + 1 {
             return self.keep(&mut state, position.offset, revision, delivery);
+        }
+        if !delivery.may_follow(high, &self.secret) {
+            return Verdict::Fork;
         }
         if revision > self.audience.revision() {
             return Verdict::Stale;
@@ -170,6 +179,9 @@ impl Feed {
                 return Verdict::Stale;
             }
             let (_, delivery) = first.remove();
+            if !delivery.may_follow(high, &self.secret) {
+                return Verdict::Fork;
+            }
             if delivery.offset() == Some(high.offset + 1) {
                 state.high = delivery.position;
                 self.push(state, delivery);
@@ -209,11 +221,19 @@ impl Feed {
         Some(state.ring.end())
     }
 
-    /// Where one begins that has seen everything up to this offset.
-    pub(crate) fn start_after(&self, offset: u64) -> Start {
+    /// Where one begins that has seen everything up to this position. What stands in the ring has to be of its history; else
+    /// the log tells.
+    pub(crate) fn start_after(&self, from: Position) -> Start {
         let state = self.state.lock();
         let Some(high) = state.high else { return Start::Log };
-        state.ring.slot_after(offset, high.offset).map_or(Start::Log, Start::Ring)
+        if from.offset == high.offset && from != high {
+            return Start::Log;
+        }
+        match state.ring.slot_after(from.offset, high.offset) {
+            Some((_, Some(next))) if !next.may_follow(from, &self.secret) => Start::Log,
+            Some((slot, _)) => Start::Ring(slot),
+            None => Start::Log,
+        }
     }
 
     /// A shard begins to look here, at this slot; later pushes tell it.

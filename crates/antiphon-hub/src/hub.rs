@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use antiphon_protocol::Topic;
+use antiphon_protocol::{ClusterSecret, Topic};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 /// The feeds of a node.
 pub struct Hub {
     bounds: RingBounds,
+    secret: ClusterSecret,
     mailboxes: RwLock<Vec<Arc<Mailbox<Feed>>>>,
     // Guards which topics have a feed; a feed's lock may be taken under it.
     feeds: RwLock<HashMap<Topic, Arc<Feed>>>,
@@ -26,10 +27,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without shards and feeds.
-    pub fn new(bounds: RingBounds) -> Arc<Self> {
+    /// A hub without shards and feeds; the secret proves that an entry follows another.
+    pub fn new(bounds: RingBounds, secret: ClusterSecret) -> Arc<Self> {
         Arc::new(Self {
             bounds,
+            secret,
             mailboxes: RwLock::default(),
             feeds: RwLock::default(),
             idle: Mutex::default(),
@@ -71,7 +73,7 @@ impl Hub {
         let feed = feeds.entry(topic.clone()).or_insert_with(|| {
             is_new = true;
             let mailboxes = self.mailboxes.read().clone().into_boxed_slice();
-            Arc::new(Feed::new(topic.clone(), audience.clone(), self.bounds, mailboxes))
+            Arc::new(Feed::new(topic.clone(), audience.clone(), self.bounds, self.secret.clone(), mailboxes))
         });
         feed.join(member.user());
         let subscription =

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use antiphon_protocol::{Audience, ProjectId};
+use antiphon_protocol::{Audience, Position, ProjectId};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
@@ -35,8 +35,8 @@ pub(crate) struct Batch<'a> {
     projects: SmallVec<[&'a ProjectId; 4]>,
     has_own: bool,
     prepared: SmallVec<[(u64, Bytes); 4]>,
-    /// The last entry's offset in it.
-    pub last_offset: Option<u64>,
+    /// The last entry's place in it.
+    pub last: Option<Position>,
     first_offset: Option<u64>,
 }
 
@@ -63,8 +63,8 @@ impl<'a> Batch<'a> {
         }
         let (deliveries, rest) = gathered.split_at(len);
         let first_offset = deliveries.iter().find_map(|delivery| delivery.offset());
-        let last_offset = deliveries.iter().rev().find_map(|delivery| delivery.offset());
-        (Self { deliveries, projects, has_own, prepared: SmallVec::new(), last_offset, first_offset }, rest)
+        let last = deliveries.iter().rev().find_map(|delivery| delivery.position);
+        (Self { deliveries, projects, has_own, prepared: SmallVec::new(), last, first_offset }, rest)
     }
 
     /// What this subscriber gets of it: frames that follow each other, or nothing. The second is the offset of the last entry among them.
@@ -99,7 +99,7 @@ impl<'a> Batch<'a> {
             return (join(frames), last);
         }
         let last = if self.projects.is_empty() {
-            self.last_offset
+            self.last.map(|last| last.offset)
         } else {
             self.deliveries.iter().rev().filter(|one| self.admits(class, one)).find_map(|one| one.offset())
         };

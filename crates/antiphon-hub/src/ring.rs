@@ -56,8 +56,9 @@ impl Ring {
         }
     }
 
+    /// Empties it; whoever stands at a slot of before is not covered any more, not even at its end.
     pub fn clear(&mut self) {
-        self.first_slot = self.end();
+        self.first_slot = self.end() + 1;
         self.items.clear();
         self.bytes = 0;
     }
@@ -72,13 +73,13 @@ impl Ring {
         self.items.iter().filter_map(|delivery| delivery.position).find(|position| position.offset == offset)
     }
 
-    /// The slot of the first entry behind this offset; `high` is the last entry's offset. None if an entry between
-    /// is no longer here.
-    pub fn slot_after(&self, offset: u64, high: u64) -> Option<u64> {
+    /// The slot of the first entry behind this offset, and that entry if it is there already; `high` is the last entry's
+    /// offset. None if an entry between is no longer here.
+    pub fn slot_after(&self, offset: u64, high: u64) -> Option<(u64, Option<&Delivery>)> {
         if offset >= high {
-            return Some(self.end());
+            return Some((self.end(), None));
         }
         let at = self.items.iter().position(|delivery| delivery.offset() == Some(offset + 1))?;
-        Some(self.first_slot + at as u64)
+        Some((self.first_slot + at as u64, self.items.get(at).map(|delivery| &**delivery)))
     }
 }

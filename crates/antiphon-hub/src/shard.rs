@@ -43,7 +43,7 @@ struct Subscriber {
     subscription: Subscription,
     place: Place,
     /// The last entry that it has passed, admitted or not.
-    offset: u64,
+    passed: Position,
     /// The last entry that it was told of by a frame.
     told: u64,
 }
@@ -78,7 +78,7 @@ impl Shard {
         let feed = subscription.feed().clone();
         // Joined before the ring is looked at: a push from now on tells this shard.
         feed.join_shard(self.index);
-        let place = match feed.start_after(from.offset) {
+        let place = match feed.start_after(from) {
             Start::Ring(slot) => Place::Ring(slot),
             Start::Log => Place::Log,
         };
@@ -87,8 +87,7 @@ impl Shard {
             .by_feed
             .entry(identity(&feed))
             .or_insert_with(|| topics.insert(LocalTopic { feed, subscribers: Slab::new() }));
-        let subscriber =
-            Subscriber { connection, subscription, place, offset: from.offset, told: from.offset };
+        let subscriber = Subscriber { connection, subscription, place, passed: from, told: from.offset };
         SubscriberKey { topic, subscriber: self.topics[topic].subscribers.insert(subscriber) }
     }
 
@@ -136,6 +135,10 @@ impl Shard {
         for slot in slots {
             self.gathered.clear();
             let Some(end) = local.feed.read(self.index, slot, &mut self.gathered) else {
+                // Mostly the ring has moved on; but the log may be another one, which is told first.
+                if self.mailbox.has_changes() {
+                    return Err(ChangesFirst);
+                }
                 for (key, subscriber) in &mut local.subscribers {
                     if subscriber.place == Place::Ring(slot) {
                         subscriber.place = Place::Log;
@@ -173,10 +176,9 @@ impl Shard {
         subscribers.map(|(key, one)| (one.connection, SubscriberKey { topic, subscriber: key })).collect()
     }
 
-    /// The position that a subscriber has passed, if it is still known.
+    /// The position that a subscriber has passed.
     pub fn position(&self, key: SubscriberKey) -> Option<Position> {
-        let local = self.topics.get(key.topic)?;
-        local.feed.position_at(local.subscribers.get(key.subscriber)?.offset)
+        Some(self.topics.get(key.topic)?.subscribers.get(key.subscriber)?.passed)
     }
 
     /// Goes on with one subscriber whose connection takes something again. True: it has to read a page of the log after
@@ -207,38 +209,43 @@ impl Shard {
         }
     }
 
-    /// True if a subscriber reads the log, and after which offset.
-    pub fn reads_log(&self, key: SubscriberKey) -> Option<u64> {
+    /// The position after which a subscriber reads the log, if it does.
+    pub fn reads_log(&self, key: SubscriberKey) -> Option<Position> {
         let subscriber = self.topics.get(key.topic)?.subscribers.get(key.subscriber)?;
-        (subscriber.place == Place::Log).then_some(subscriber.offset)
+        (subscriber.place == Place::Log).then_some(subscriber.passed)
     }
 
-    /// Gives a page of the log, which brings a subscriber up to `upto`. False: its connection was blocked, nothing was taken.
-    /// Changes that came before it are looked after first.
+    /// Gives a page of the log, which was read after this position and brings a subscriber up to `upto`. False: its connection was
+    /// blocked, nothing was taken. A page after another position than the subscriber's is none of its stream any more. Changes
+    /// that came before it are looked after first.
     pub fn give_page(
         &mut self,
         key: SubscriberKey,
         page: &[Arc<Delivery>],
-        upto: u64,
+        after: Position,
+        upto: Position,
         outlets: &mut impl Outlets,
     ) -> bool {
         let local = &mut self.topics[key.topic];
         let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return true };
+        if subscriber.place != Place::Log || subscriber.passed != after {
+            return true;
+        }
         let mut rest = page;
         while !rest.is_empty() {
             let (mut batch, after) = Batch::cut(rest);
-            let (frames, last) = batch.frames_for(subscriber.subscription.member(), subscriber.offset);
+            let (frames, last) = batch.frames_for(subscriber.subscription.member(), subscriber.passed.offset);
             if let Some(frames) = frames
                 && outlets.write(subscriber.connection, &frames) == Taken::Blocked
             {
                 return false;
             }
-            subscriber.offset = subscriber.offset.max(batch.last_offset.unwrap_or(0));
+            subscriber.has_passed(batch.last);
             subscriber.told = subscriber.told.max(last.unwrap_or(0));
             rest = after;
         }
-        subscriber.offset = subscriber.offset.max(upto);
-        if let Start::Ring(slot) = local.feed.start_after(subscriber.offset) {
+        subscriber.has_passed(Some(upto));
+        if let Start::Ring(slot) = local.feed.start_after(subscriber.passed) {
             subscriber.place = Place::Ring(slot);
         }
         true
@@ -248,8 +255,8 @@ impl Shard {
     pub fn reset(&mut self, key: SubscriberKey, from: Position) {
         let local = &mut self.topics[key.topic];
         let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
-        (subscriber.offset, subscriber.told) = (from.offset, from.offset);
-        subscriber.place = match local.feed.start_after(from.offset) {
+        (subscriber.passed, subscriber.told) = (from, from.offset);
+        subscriber.place = match local.feed.start_after(from) {
             Start::Ring(slot) => Place::Ring(slot),
             Start::Log => Place::Log,
         };
@@ -261,7 +268,8 @@ impl Shard {
         for (_, local) in &mut self.topics {
             let Some(high) = local.feed.high() else { continue };
             for (_, subscriber) in &mut local.subscribers {
-                let at_head = matches!(subscriber.place, Place::Ring(_)) && subscriber.offset == high.offset;
+                let at_head =
+                    matches!(subscriber.place, Place::Ring(_)) && subscriber.passed.offset == high.offset;
                 if at_head && subscriber.told < high.offset {
                     subscriber.told = high.offset;
                     tell(subscriber.connection, &local.feed, high);
@@ -273,7 +281,7 @@ impl Shard {
 
 impl Subscriber {
     fn give(&mut self, batch: &mut Batch<'_>, next: u64, outlets: &mut impl Outlets) {
-        let (frames, last) = batch.frames_for(self.subscription.member(), self.offset);
+        let (frames, last) = batch.frames_for(self.subscription.member(), self.passed.offset);
         if let Some(frames) = frames
             && outlets.write(self.connection, &frames) == Taken::Blocked
         {
@@ -283,7 +291,13 @@ impl Subscriber {
             return;
         }
         self.place = Place::Ring(next);
-        self.offset = self.offset.max(batch.last_offset.unwrap_or(0));
+        self.has_passed(batch.last);
         self.told = self.told.max(last.unwrap_or(0));
+    }
+
+    fn has_passed(&mut self, last: Option<Position>) {
+        if let Some(last) = last.filter(|last| last.offset > self.passed.offset) {
+            self.passed = last;
+        }
     }
 }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use antiphon_hub::Verdict;
-use antiphon_protocol::UserId;
-use support::{House, at, entry, keyed_entry, state};
+use antiphon_hub::{Delivery, Verdict};
+use antiphon_protocol::{ClusterSecret, Link, Position, UserId};
+use support::{House, at, entry, keyed_entry, state, topic};
 
 #[test]
 fn a_feed_delivers_in_order_and_once() {
@@ -146,9 +146,9 @@ fn one_that_the_ring_has_passed_by_reads_the_log_and_comes_back() {
     }
     house.sockets.blocked.clear();
     assert!(house.shard.go_on(key, &mut house.sockets).unwrap(), "the ring has only the last four");
-    assert_eq!(house.shard.reads_log(key), Some(0));
+    assert_eq!(house.shard.reads_log(key), Some(at(0)));
     let page: Vec<_> = (1..=8).map(|offset| std::sync::Arc::new(entry(offset, None))).collect();
-    assert!(house.shard.give_page(key, &page, 8, &mut house.sockets));
+    assert!(house.shard.give_page(key, &page, at(0), at(8), &mut house.sockets));
     assert_eq!(house.shard.reads_log(key), None, "the ring covers the rest");
     assert!(!house.shard.go_on(key, &mut house.sockets).unwrap());
     let all: Vec<String> = (1..=10).map(|offset| format!("{{{offset}}}")).collect();
@@ -232,4 +232,100 @@ fn when_the_last_subscriber_has_gone_nothing_of_the_topic_stays() {
     house.hub.sweep(std::time::Duration::ZERO, |topic| ignored.push(topic.clone()));
     assert_eq!((house.hub.feed_count(), ignored.len(), house.audience.is_empty()), (0, 1, true));
     house.pass();
+}
+
+const SECRET: [u8; 32] = [1; 32];
+
+/// Entries behind a position that follow each other, as a log has them.
+fn chain(after: Position, texts: &[&str]) -> Vec<Delivery> {
+    let secret = ClusterSecret::new(SECRET);
+    let mut last = after;
+    let entry = |text: &&str| {
+        let id = uuid::Uuid::new_v4();
+        last = secret.next_of(last, &id, text.as_bytes());
+        let json = format!("{{{text}}}");
+        Delivery::entry(last, None, None, None, json.as_bytes()).chained(
+            id,
+            1..1 + text.len(),
+            json.as_bytes(),
+        )
+    };
+    texts.iter().map(entry).collect()
+}
+
+#[test]
+fn an_entry_of_another_history_is_a_fork_even_where_its_number_is_the_next() {
+    let mut house = House::new(8);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    let delivered = chain(at(0), &["1", "2", "3"]);
+    let places: Vec<Position> = delivered.iter().map(|entry| entry.position.unwrap()).collect();
+    for entry in delivered {
+        assert_eq!(feed.offer(1, entry), Verdict::Next);
+    }
+    // A backup of the first entry was restored, and others were appended.
+    let others = chain(places[0], &["other 2", "other 3", "other 4", "other 5"]);
+    let mut others = others.into_iter();
+    assert_eq!(feed.offer(1, others.next().unwrap()), Verdict::Fork, "there is another one here");
+    assert_eq!(feed.offer(1, others.next().unwrap()), Verdict::Fork, "there is another one here");
+    let fourth = others.next().unwrap();
+    assert_eq!(feed.offer(1, fourth), Verdict::Fork, "it follows another one");
+    // The same for one that came early.
+    assert_eq!(feed.offer(1, others.next().unwrap()), Verdict::Early(true));
+    let mut rest = chain(places[2], &["4", "5"]).into_iter();
+    assert_eq!(feed.offer(1, rest.next().unwrap()), Verdict::Fork, "what is kept does not follow it");
+    assert_eq!(feed.high().map(|high| high.offset), Some(4));
+    assert_eq!(feed.offer(1, rest.next().unwrap()), Verdict::Next);
+    house.pass();
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{3}", "{4}", "{5}"]);
+}
+
+#[test]
+fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
+    let mut house = House::new(8);
+    let (live, slow) = (house.subscribe(0, "ann", state(&[]), 0), house.subscribe(1, "bob", state(&[]), 0));
+    let feed = house.feed();
+    for entry in chain(at(0), &["1", "2"]) {
+        feed.offer(1, entry);
+    }
+    house.sockets.blocked = vec![1];
+    house.pass();
+    let head = Position { link: Link(99), ..at(1) };
+    feed.restart(head);
+    for entry in chain(head, &["new 2"]) {
+        assert_eq!(feed.offer(1, entry), Verdict::Next);
+    }
+    house.sockets.blocked.clear();
+    // Whatever comes first: the socket that takes something again, or the pass.
+    assert!(house.shard.go_on(slow, &mut house.sockets), "the ring does not cover it");
+    assert!(house.shard.go_on(live, &mut house.sockets), "the ring does not cover it");
+    assert_eq!((house.sockets.frames(0).len(), house.sockets.frames(1).len()), (2, 0));
+    let page: Vec<_> = chain(at(0), &["1", "2"]).into_iter().map(std::sync::Arc::new).collect();
+    let upto = page[1].position.unwrap();
+    // They are told; a page that was read before is not theirs any more.
+    for key in [slow, live] {
+        house.shard.reset(key, head);
+        assert!(house.shard.give_page(key, &page, at(0), upto, &mut house.sockets));
+        assert!(!house.shard.go_on(key, &mut house.sockets));
+    }
+    assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{new 2}"]);
+    assert_eq!(house.sockets.frames(1), ["{new 2}"]);
+}
+
+#[test]
+fn one_who_comes_with_a_position_of_another_history_does_not_go_on_in_the_ring() {
+    let mut house = House::new(8);
+    house.subscribe(0, "ann", state(&[]), 0);
+    let feed = house.feed();
+    for entry in chain(at(0), &["1", "2", "3"]) {
+        feed.offer(1, entry);
+    }
+    let strangers = chain(at(0), &["other 1", "other 2", "other 3"]);
+    for (connection, stranger) in strangers.iter().enumerate() {
+        let place = stranger.position.unwrap();
+        let login = house.audience.login(&UserId::parse("bob").unwrap(), 1, state(&[]));
+        let (subscription, _) = house.hub.subscribe(&topic(), &house.audience, login.member());
+        let key = house.shard.add(connection + 1, subscription, place);
+        assert_eq!(house.shard.reads_log(key), Some(place), "only the log tells");
+    }
 }

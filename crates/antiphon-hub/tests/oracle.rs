@@ -119,7 +119,10 @@ struct World {
 
 impl World {
     fn new(random: &mut Random) -> Self {
-        let hub = Hub::new(RingBounds { entries: 512, bytes: 1 << 22, age: Duration::from_secs(60) });
+        let hub = Hub::new(
+            RingBounds { entries: 512, bytes: 1 << 22, age: Duration::from_secs(60) },
+            antiphon_protocol::ClusterSecret::new([1; 32]),
+        );
         let (index, mailbox) = hub.add_shard(Arc::new(NoWake));
         let tenants = TENANTS.map(|id| TenantId::parse(id).unwrap());
         let mut world = Self {

@@ -9,4 +9,4 @@ mod tokens;
 pub use bus::{MemoryBroker, MemoryBus};
 pub use directory::MemoryDirectory;
 pub use presence::MemoryPresence;
-pub use store::MemoryStore;
+pub use store::{LogCopy, MemoryStore};

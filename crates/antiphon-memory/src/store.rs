@@ -8,13 +8,19 @@ use std::{
     },
 };
 
-use antiphon_core::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, SeamError, Store};
+use antiphon_core::{
+    AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Retention, SeamError, Store, TrimCursor,
+    Trimmed,
+};
 use antiphon_protocol::{ClusterSecret, Draft, Entry, Head, Key, Position, TenantId, Topic, UserId, now_ms};
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::{MemoryDirectory, directory::State};
+
+/// A topic's log as it was once: a backup of it.
+pub struct LogCopy(Option<Log>);
 
 /// A store that forgets with its process, and can be made to fail.
 pub struct MemoryStore {
@@ -26,6 +32,7 @@ pub struct MemoryStore {
     queries: AtomicU64,
 }
 
+#[derive(Clone)]
 struct Log {
     /// The deletion of its tenant that it was made after; 0: none. A later one takes it out of reach.
     since: u64,
@@ -37,6 +44,29 @@ struct Log {
 impl Log {
     fn head(&self) -> Position {
         self.entries.back().map_or(self.trimmed, |entry| entry.position)
+    }
+
+    /// The oldest entry goes while it is outside of what is kept.
+    fn trim(&mut self, keep: &Retention) -> u64 {
+        let size = |entry: &Entry| entry.content.json().len() as u64;
+        let mut bytes: u64 = self.entries.iter().map(size).sum();
+        let mut removed = 0;
+        while let Some(oldest) = self.entries.front() {
+            let is_old = keep.before_ms.is_some_and(|before_ms| oldest.created_at < before_ms);
+            let is_over = keep.entries.is_some_and(|most| self.entries.len() as u64 > most)
+                || keep.bytes.is_some_and(|most| bytes > most);
+            if !is_old && !is_over {
+                break;
+            }
+            let Some(gone) = self.entries.pop_front() else { break };
+            bytes -= size(&gone);
+            self.trimmed = gone.position;
+            if let Some(key) = gone.key {
+                self.keys.remove(&(gone.author, key));
+            }
+            removed += 1;
+        }
+        removed
     }
 
     fn at(&self, offset: u64) -> Option<&Entry> {
@@ -99,6 +129,20 @@ impl MemoryStore {
     /// While down, everything fails as if the database were away.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// Takes a backup of a topic's log.
+    pub fn copy(&self, topic: &Topic) -> LogCopy {
+        LogCopy(self.logs.lock().get(topic).cloned())
+    }
+
+    /// Puts a backup in the place of a topic's log; what came after it is lost.
+    pub fn restore(&self, topic: &Topic, copy: &LogCopy) {
+        let mut logs = self.logs.lock();
+        match &copy.0 {
+            Some(log) => drop(logs.insert(topic.clone(), log.clone())),
+            None => drop(logs.remove(topic)),
+        }
     }
 
     /// How many questions it was asked.
@@ -249,20 +293,10 @@ impl Store for MemoryStore {
         Ok(topics.iter().map(|topic| logs.get(topic).map_or_else(|| self.origin(topic), Log::head)).collect())
     }
 
-    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError> {
+    async fn trim(&self, keep: &Retention, _: TrimCursor) -> Result<Trimmed, SeamError> {
         self.ask()?;
-        let mut removed = 0;
-        for log in self.logs.lock().values_mut() {
-            while log.entries.front().is_some_and(|entry| entry.created_at < before_ms) {
-                let Some(gone) = log.entries.pop_front() else { break };
-                log.trimmed = gone.position;
-                if let Some(key) = gone.key {
-                    log.keys.remove(&(gone.author, key));
-                }
-                removed += 1;
-            }
-        }
-        Ok(removed)
+        let removed = self.logs.lock().values_mut().map(|log| log.trim(keep)).sum();
+        Ok(Trimmed { removed, next: None })
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

@@ -11,7 +11,7 @@ use antiphon_protocol::ClusterSecret;
 #[tokio::test]
 async fn the_store_keeps_its_promises() {
     let secret = ClusterSecret::new([3; 32]);
-    assert_eq!(store::suite(&MemoryStore::new(secret.clone()), &secret).await, 68);
+    assert_eq!(store::suite(&MemoryStore::new(secret.clone()), &secret).await, 75);
 }
 
 #[tokio::test]

@@ -110,6 +110,8 @@ pub struct Metrics {
     pub plain_refused: Counter,
     /// Readings of the store for what a feed missed.
     pub repairs: Counter,
+    /// Readings of the store for pages that subscribers had missed.
+    pub pages: Counter,
     /// Panics in a session's step.
     pub panics: Counter,
     /// From a publish's arrival to its answer.
@@ -149,6 +151,7 @@ impl Metrics {
             envelopes_refused: Counter::default(),
             plain_refused: Counter::default(),
             repairs: Counter::default(),
+            pages: Counter::default(),
             panics: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
@@ -189,6 +192,7 @@ impl Metrics {
             self.envelopes_refused.clone(),
         );
         r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
+        r.register("pages", "Readings of the store for what subscribers had missed", self.pages.clone());
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
         r.register("panics", "Panics in a session's step", self.panics.clone());
         r.register_with_unit(
@@ -225,5 +229,10 @@ impl Metrics {
     /// A connection ended.
     pub fn ended(&self, reason: EndReason) {
         self.ends.get_or_create(&EndLabels { reason }).inc();
+    }
+
+    /// How many connections have ended for this reason.
+    pub fn ended_for(&self, reason: EndReason) -> u64 {
+        self.ends.get_or_create(&EndLabels { reason }).get()
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     state::{
         asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing,
-        health::HealthState, lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs,
+        health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue, repairs::Repairs,
         replays::Replays, shares::Shares,
     },
 };
@@ -67,6 +67,7 @@ pub struct Node {
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
     pub(crate) asking: Asking,
+    pub(crate) pages: Pages,
     pub(crate) repairs: Repairs,
     pub(crate) replays: Replays,
     pub(crate) shares: Shares,
@@ -93,12 +94,13 @@ impl Node {
         let node = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NodeId(rand::random()),
-            hub: Hub::new(bounds),
+            hub: Hub::new(bounds, secret.clone()),
             audiences: Audiences::default(),
             existing: Existing::default(),
             doorkeeper,
             lanes,
             asking: Asking::new(&limits),
+            pages: Pages::new(limits.catch_up_reads, limits.catch_up_bytes),
             repairs: Repairs::default(),
             replays: Replays::default(),
             shares: Shares::default(),

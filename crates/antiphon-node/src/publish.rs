@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use antiphon_core::{Action, AppendRefusal, Appended, Channel};
 use antiphon_hub::Delivery;
 use antiphon_protocol::{
-    Draft, Entry, Envelope, Parcel, Refusal, TenantId, TopicKind, encode_message, encode_plain_message,
+    Draft, Entry, Envelope, Parcel, Refusal, TenantId, TopicKind, content_range, encode_message,
+    encode_plain_message,
 };
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -188,4 +189,5 @@ impl Node {
 /// An entry as its subscribers here get it.
 pub(crate) fn entry_delivery(entry: &Entry, json: &[u8]) -> Delivery {
     Delivery::entry(entry.position, entry.project.clone(), entry.author.clone(), entry.key.clone(), json)
+        .chained(entry.id, content_range(entry.content.json().len()), json)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use antiphon_core::{BrokerState, Channel, Inbox};
 use antiphon_hub::{Delivery, Feed, Verdict};
-use antiphon_protocol::{Envelope, NodeId, Parcel, now_ms};
+use antiphon_protocol::{Envelope, NodeId, Parcel, find_content, now_ms};
 use bytes::Bytes;
 
 use crate::node::Node;
@@ -25,9 +25,11 @@ impl Node {
 
     fn receive(&self, origin: NodeId, parcel: Parcel) {
         match parcel {
-            Parcel::Entry { topic, position, revision, author, project, key, json, .. } => {
+            Parcel::Entry { topic, position, revision, id, author, project, key, json } => {
                 let Some(feed) = self.hub.feed(&topic) else { return };
-                let delivery = Delivery::entry(position, project, author, key, &json);
+                let content = find_content(&json);
+                let delivery =
+                    Delivery::entry(position, project, author, key, &json).chained(id, content, &json);
                 self.judge(&feed, revision, delivery);
             }
             Parcel::Head { topic, position } => {

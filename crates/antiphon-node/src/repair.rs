@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::SeamError;
 use antiphon_hub::{Feed, Verdict};
-use antiphon_protocol::encode_message;
+use antiphon_protocol::{Position, encode_message};
 
 use crate::{node::Node, publish::entry_delivery};
 
@@ -43,15 +43,15 @@ impl Node {
     }
 
     async fn read_missing(&self, feed: &Arc<Feed>) -> Result<(), SeamError> {
-        loop {
-            // A feed that has not begun yet is begun by its first subscriber.
-            let Some(high) = feed.high() else { return Ok(()) };
+        let Some(head) = self.verify(feed).await? else { return Ok(()) };
+        // A feed that has not begun yet is begun by its first subscriber.
+        while let Some(high) = feed.high().filter(|high| high.offset < head.offset) {
             let limits = &self.limits;
             let read =
                 self.engines.store.read(feed.topic(), high.offset, limits.page_entries, limits.page_bytes);
             let mut entries = self.timed("the store", read).await?;
             if entries.is_empty() {
-                return self.verify(feed).await;
+                return self.verify(feed).await.map(drop);
             }
             self.audience_of(feed.topic().tenant(), &mut entries).await?;
             for entry in &entries {
@@ -59,27 +59,35 @@ impl Node {
                 match feed.offer(entry.revision, entry_delivery(entry, &json)) {
                     Verdict::Next | Verdict::Seen => {}
                     Verdict::Stale => break,
-                    Verdict::Early(_) | Verdict::Gap | Verdict::Fork => return self.verify(feed).await,
+                    Verdict::Early(_) | Verdict::Gap | Verdict::Fork => {
+                        return self.verify(feed).await.map(drop);
+                    }
                 }
             }
         }
+        Ok(())
     }
 
-    /// Compares what was delivered with the log; where it is another log now, the feed starts anew and its subscribers are told.
-    async fn verify(&self, feed: &Arc<Feed>) -> Result<(), SeamError> {
-        let Some(high) = feed.high() else { return Ok(()) };
+    /// Compares what was delivered with the log, and tells the log's head where it is the same. Where it is another log now,
+    /// the feed starts anew and its subscribers are told.
+    async fn verify(&self, feed: &Arc<Feed>) -> Result<Option<Position>, SeamError> {
+        let Some(high) = feed.high() else { return Ok(None) };
         let locate = self.engines.store.locate(feed.topic(), Some(high.offset));
         let located = self.timed("the store", locate).await?;
-        let is_same = located.head.position.epoch == high.epoch && located.link == Some(high.link);
-        if !is_same && feed.high() == Some(high) {
+        let head = located.head.position;
+        if head.epoch == high.epoch && located.link == Some(high.link) {
+            return Ok(Some(head));
+        }
+        if feed.high() == Some(high) {
             tracing::error!(
                 tenant = %feed.topic().tenant(),
                 delivered = high.offset,
-                head = located.head.position.offset,
+                head = head.offset,
                 "the log is not the one that was delivered: its subscribers are reset"
             );
-            feed.restart(located.head.position);
+            feed.restart(head);
+            self.pages.forget(feed);
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use antiphon_core::{Action, Channel};
-use antiphon_hub::{Delivery, Feed, Subscription};
-use antiphon_protocol::{Head, Link, Position, Refusal, ResetReason, Topic, TopicKind, encode_message};
+use antiphon_core::{Action, Channel, Located};
+use antiphon_hub::{Feed, Subscription};
+use antiphon_protocol::{Head, Position, Refusal, ResetReason, Topic, TopicKind};
 
 use crate::{
     caller::{By, Caller},
+    catchup::not_now,
     node::{Node, refuse},
-    publish::entry_delivery,
+    proof::judge,
 };
 
 /// A subscription that stands.
@@ -24,33 +25,6 @@ pub struct Subscribed {
     pub reset: Option<ResetReason>,
 }
 
-/// A page of what a subscriber has missed.
-pub enum Catchup {
-    /// Deliveries that follow, up to this offset.
-    Page(Vec<Arc<Delivery>>, u64),
-    /// What follows is no longer kept.
-    Reset(ResetReason, Position),
-    /// For now.
-    Later,
-}
-
-/// Why a stream can't go on from this position; none: it can.
-fn judge(position: Position, head: Head, link: Option<Link>) -> Option<ResetReason> {
-    if link == Some(position.link) {
-        return None;
-    }
-    if position.epoch != head.position.epoch {
-        return Some(ResetReason::Epoch);
-    }
-    if position.offset > head.position.offset {
-        Some(ResetReason::Ahead)
-    } else if position.offset < head.trimmed {
-        Some(ResetReason::Retention)
-    } else {
-        Some(ResetReason::Fork)
-    }
-}
-
 impl Node {
     /// Subscribes a user to a topic of its tenant.
     pub async fn subscribe(
@@ -59,6 +33,7 @@ impl Node {
         topic: &Topic,
         position: Option<Position>,
     ) -> Result<Subscribed, Refusal> {
+        self.keep_out_of_a_storm(topic, position)?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(&By::User(caller.clone()), Action::Subscribe, topic, None)?;
         let member = caller.login.member();
@@ -72,74 +47,87 @@ impl Node {
             }
         }
         let feed = subscription.feed().clone();
-        // What this node has delivered is proved already: no need to ask. Where the head is, only the store knows.
-        if let Some(from) = position
-            && feed.position_at(from.offset) == Some(from)
-        {
-            return Ok(Subscribed { subscription, from, recovered: true, reset: None });
-        }
-        let locate = self.engines.store.locate(topic, position.map(|position| position.offset));
-        let located = self.timed("the store", locate).await.map_err(|error| refuse(&error))?;
-        let head = located.head;
-        feed.begin(head.position);
-        if feed.high().is_some_and(|high| high.offset < head.position.offset) {
-            self.repair(&feed);
-        }
-        let reset = position.and_then(|position| judge(position, head, located.link));
-        let from = position.filter(|_| reset.is_none()).unwrap_or(head.position);
+        let Some(position) = position else {
+            let head = self.locate(&feed, None).await?.head.position;
+            return Ok(Subscribed { subscription, from: head, recovered: false, reset: None });
+        };
+        let reset = self.prove_position(&feed, position).await?;
         // Where the link agrees the history is the same; the epoch is the log's own from here on.
-        let from = Position { epoch: head.position.epoch, ..from };
-        Ok(Subscribed { subscription, from, recovered: position.is_some() && reset.is_none(), reset })
+        let (from, reset) = match reset {
+            None => (position, None),
+            Some((head, None)) => (Position { epoch: head.epoch, ..position }, None),
+            Some((head, reset)) => (head, reset),
+        };
+        Ok(Subscribed { subscription, from, recovered: reset.is_none(), reset })
     }
 
-    /// What follows an offset in a feed's log, for a subscriber that the ring has passed by.
-    pub async fn catch_up(&self, feed: &Arc<Feed>, after: u64) -> Catchup {
-        let limits = &self.limits;
-        let read = self.engines.store.read(feed.topic(), after, limits.page_entries, limits.page_bytes);
-        let mut entries = match self.timed("the store", read).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                refuse(&error);
-                return Catchup::Later;
+    /// While too many read what they have missed, whoever would have to is asked to come later, before anything is asked of the
+    /// database for it.
+    fn keep_out_of_a_storm(&self, topic: &Topic, position: Option<Position>) -> Result<(), Refusal> {
+        let Some(position) = position else { return Ok(()) };
+        let is_known = || {
+            self.hub.feed(topic).is_some_and(|feed| {
+                feed.position_at(position.offset).is_some()
+                    || self.pages.link_at(&feed, position.offset).is_some()
+            })
+        };
+        // Whoever joins a reading costs none.
+        let may_come = is_known() || self.pages.is_read(topic) || self.pages.admit().is_some();
+        may_come.then_some(()).ok_or_else(not_now)
+    }
+
+    /// None: the position is good as it is; else the log's head, and why a stream can't go on from the position.
+    async fn prove_position(
+        &self,
+        feed: &Arc<Feed>,
+        position: Position,
+    ) -> Result<Option<(Position, Option<ResetReason>)>, Refusal> {
+        // What this node has delivered is proved already, and what was read for others a moment ago.
+        let known = || {
+            let held = feed.position_at(position.offset);
+            if held == Some(position) {
+                return Some(None);
             }
+            let (head, link) = (feed.high()?, self.pages.link_at(feed, position.offset)?);
+            // Where the two disagree the log has become another one: only the store knows.
+            let agree = held.is_none_or(|held| held.link == link);
+            let head = Head { position: head, trimmed: 0 };
+            agree.then(|| Some((head.position, judge(position, head, Some(link)))))
         };
-        let follows = match entries.first() {
-            Some(first) => first.position.offset == after + 1,
-            None => feed.high().is_none_or(|high| high.offset <= after),
-        };
-        if !follows {
-            return match self.timed("the store", self.engines.store.locate(feed.topic(), None)).await {
-                Ok(located) => Catchup::Reset(ResetReason::Retention, located.head.position),
-                Err(_) => Catchup::Later,
-            };
+        if let Some(known) = known() {
+            return Ok(known);
         }
-        if self.audience_of(feed.topic().tenant(), &mut entries).await.is_err() {
-            return Catchup::Later;
+        // One of those who have missed the same asks, and the others wait for what it finds.
+        let _turn = self.turn(feed).await?;
+        if let Some(known) = known() {
+            return Ok(known);
         }
-        let upto = entries.last().map_or(after, |entry| entry.position.offset);
-        let page = entries.iter().map(|entry| Arc::new(entry_delivery(entry, &encode_message(entry))));
-        Catchup::Page(page.collect(), upto)
+        let _admitted = self.pages.admit().ok_or_else(not_now)?;
+        let located = self.locate(feed, Some(position.offset)).await?;
+        let head = located.head.position;
+        let reset = judge(position, located.head, located.link);
+        if reset.is_none() && position.offset < head.offset {
+            // The page that it needs next; the entry before it proves those who come after.
+            let before = position.offset.saturating_sub(1);
+            self.read_page(feed, before).await.map_err(|error| refuse(&error))?;
+        }
+        Ok(Some((head, reset)))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use antiphon_protocol::Epoch;
-
-    #[test]
-    fn a_position_is_reset_for_the_reason_that_is_true() {
-        let at = |epoch, offset, link| Position { epoch: Epoch(epoch), offset, link: Link(link) };
-        let head = Head { position: at(1, 10, 100), trimmed: 3 };
-        assert_eq!(judge(at(1, 5, 50), head, Some(Link(50))), None);
-        assert_eq!(judge(at(1, 5, 51), head, Some(Link(50))), Some(ResetReason::Fork));
-        assert_eq!(judge(at(1, 11, 110), head, None), Some(ResetReason::Ahead));
-        assert_eq!(judge(at(1, 2, 20), head, None), Some(ResetReason::Retention));
-        assert_eq!(judge(at(2, 5, 51), head, Some(Link(50))), Some(ResetReason::Epoch));
-        assert_eq!(
-            judge(at(2, 5, 50), head, Some(Link(50))),
-            None,
-            "where the link agrees, the history is the same"
-        );
+    /// Where a feed's log is, which begins the feed if nothing has.
+    async fn locate(&self, feed: &Arc<Feed>, at: Option<u64>) -> Result<Located, Refusal> {
+        let locate = self.engines.store.locate(feed.topic(), at);
+        let located = self.timed("the store", locate).await.map_err(|error| refuse(&error))?;
+        let head = located.head.position;
+        feed.begin(head);
+        let is_behind = |high: Position| {
+            high.offset < head.offset
+                || high.epoch != head.epoch
+                || (high.offset == head.offset && high.link != head.link)
+        };
+        if feed.high().is_some_and(is_behind) {
+            self.repair(feed);
+        }
+        Ok(located)
     }
 }

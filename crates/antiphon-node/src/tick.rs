@@ -1,18 +1,16 @@
 //! The tick: the net below the bell. One query compares the heads of all local topics with what was delivered, one the
 //! revisions of all local tenants with what is held; without a broker this is how a node hears of the others.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use antiphon_core::{BrokerState, Channel, SeamError};
-use antiphon_protocol::{TopicKind, now_ms};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use antiphon_protocol::TopicKind;
+use tokio::time::{Instant, sleep_until};
 
 use crate::node::Node;
 
 /// Topics of one query.
 const TOPICS_MAX: usize = 5_000;
-/// How often what is too old is removed from the store.
-const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
 impl Node {
     pub(crate) async fn run_ticks(self: Arc<Self>) {
@@ -29,6 +27,7 @@ impl Node {
                 }
             });
             self.audiences.sweep();
+            self.pages.age();
             self.wait_for_tick().await;
         }
     }
@@ -74,30 +73,5 @@ impl Node {
             }
         }
         Ok(())
-    }
-
-    pub(crate) async fn run_retention(self: Arc<Self>) {
-        let mut every = interval(RETENTION_EVERY);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let keep_ms = self.limits.retention.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-        loop {
-            every.tick().await;
-            while let Some(keep_ms) = keep_ms {
-                let trim = self.engines.store.trim(now_ms().saturating_sub(keep_ms));
-                match self.timed("the store", trim).await {
-                    Ok(0) => break,
-                    Ok(removed) => tracing::debug!(removed, "entries past the retention are gone"),
-                    Err(error) => {
-                        tracing::warn!(%error, "the retention goes on later");
-                        break;
-                    }
-                }
-            }
-            if let Some(tokens) = &self.engines.tokens
-                && let Err(error) = self.timed("the tokens", tokens.sweep_tokens(now_ms())).await
-            {
-                tracing::warn!(%error, "ended tokens are removed later");
-            }
-        }
     }
 }

@@ -43,6 +43,11 @@ impl ClusterSecret {
 
     /// The position of the entry that follows `last`.
     pub fn next(&self, last: Position, id: &uuid::Uuid, content: &Content) -> Position {
+        self.next_of(last, id, content.json().as_bytes())
+    }
+
+    /// The same from a content's JSON as it stands in a frame.
+    pub fn next_of(&self, last: Position, id: &uuid::Uuid, content: &[u8]) -> Position {
         let offset = last.offset + 1;
         let link = self.hash(
             b"link",
@@ -51,7 +56,7 @@ impl ClusterSecret {
                 &last.epoch.0.to_be_bytes(),
                 &offset.to_be_bytes(),
                 id.as_bytes(),
-                content.json().as_bytes(),
+                content,
             ],
         );
         Position { epoch: last.epoch, offset, link: Link(link) }

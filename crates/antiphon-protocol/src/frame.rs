@@ -288,6 +288,21 @@ pub fn encode_message(entry: &Entry) -> Vec<u8> {
     write_message(entry, entry.project.as_ref().map(crate::ProjectId::as_str))
 }
 
+/// How a MESSAGE frame begins; its content comes next. Both kinds of content have a name of four letters.
+const MESSAGE_START: &[u8] = br#"{"type":"MESSAGE","text":"#;
+
+/// Where the content stands in the JSON of [`encode_message`], if it has so many bytes.
+pub fn content_range(content_bytes: usize) -> std::ops::Range<usize> {
+    MESSAGE_START.len()..MESSAGE_START.len() + content_bytes
+}
+
+/// Where the content stands in a MESSAGE frame's JSON; empty if this is none.
+pub fn find_content(message: &[u8]) -> std::ops::Range<usize> {
+    let rest = message.get(MESSAGE_START.len()..).unwrap_or_default();
+    let content = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>().next();
+    content_range(content.and_then(Result::ok).map_or(0, |content| content.get().len()))
+}
+
 /// An entry as the post's own listeners read it: always with a project.
 pub fn encode_plain_message(entry: &Entry) -> Vec<u8> {
     write_message(entry, Some(entry.project.as_ref().map_or(SYSTEM_PROJECT, |project| project.as_str())))

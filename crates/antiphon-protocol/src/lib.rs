@@ -26,8 +26,8 @@ pub use control::{Control, PresentUser};
 pub use entry::{Audience, Draft, Entry, Signal, now_ms};
 pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use frame::{
-    EntryRef, FRAME_TYPES, ServerFrame, SubscribedTopic, SystemEntry, encode_message, encode_plain_message,
-    encode_signal, message_with_key,
+    EntryRef, FRAME_TYPES, ServerFrame, SubscribedTopic, SystemEntry, content_range, encode_message,
+    encode_plain_message, encode_signal, find_content, message_with_key,
 };
 pub use id::{
     IdError, Key, NodeId, ProjectId, SYSTEM_PROJECT, TenantId, Topic, TopicKind, TopicName, UserId,

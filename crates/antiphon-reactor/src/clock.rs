@@ -13,6 +13,7 @@ use rand::RngExt;
 
 use crate::{
     drain::Drain,
+    outlet::Outlet,
     shard::{GOODBYE, ShardThread},
     timer::TICK,
 };
@@ -64,9 +65,19 @@ impl ShardThread {
             }
             return self.arm(index, since + GOODBYE);
         }
-        if connection.outlet.stuck_since.is_some_and(|since| since.elapsed() >= limits.progress_timeout) {
-            return self.links.close(index, CloseCode::NoProgress, EndReason::NoProgress);
+        let is_stuck = |outlet: &Outlet| {
+            outlet.stuck_since.is_some_and(|since| since.elapsed() >= limits.progress_timeout)
+        };
+        if is_stuck(&connection.outlet) {
+            // A socket says that it takes something again only when much of its buffer is free, which one who reads slowly may
+            // not reach in that time: whether it has taken nothing only a try tells.
+            self.flush(index);
+            let Some(connection) = self.links.connections.get(index) else { return };
+            if is_stuck(&connection.outlet) {
+                return self.links.close(index, CloseCode::NoProgress, EndReason::NoProgress);
+            }
         }
+        let Some(connection) = self.links.connections.get_mut(index) else { return };
         if !is_read {
             // Its pong may be waiting where we don't read: the silence is ours.
             (connection.last_heard, connection.pinged_at) = (now, None);

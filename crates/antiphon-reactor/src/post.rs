@@ -43,7 +43,8 @@ pub(crate) struct Address {
 pub(crate) enum Post {
     Accept(Box<Accepted>),
     Answer(Address, Answer),
-    Page(Address, SubscriberKey, Catchup),
+    /// What follows a position for a subscriber.
+    Page(Address, SubscriberKey, antiphon_protocol::Position, Catchup),
     /// Move the clients away over this time, then end.
     Drain(Duration),
     /// End every connection without a word.

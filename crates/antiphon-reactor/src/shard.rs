@@ -12,7 +12,7 @@ use std::{
 use antiphon_core::Limits;
 use antiphon_hub::{Shard, SubscriberKey};
 use antiphon_node::{Catchup, EndReason, Node, Turns};
-use antiphon_protocol::ServerFrame;
+use antiphon_protocol::{Position, ServerFrame};
 use antiphon_session::{Act, Session};
 use antiphon_ws::{Decoder, Opcode, encode};
 use mio::{Events, Poll, Token};
@@ -156,7 +156,7 @@ impl ShardThread {
                     self.wants_again(to.connection);
                 }
             }
-            Post::Page(to, key, page) => self.take_page(to, key, page),
+            Post::Page(to, key, after, page) => self.take_page(to, key, after, page),
             Post::Drain(window) => self.begin_drain(window),
             Post::Kill => self.is_killed = true,
         }
@@ -211,7 +211,7 @@ impl ShardThread {
     }
 
     /// The socket takes something again.
-    fn flush(&mut self, index: usize) {
+    pub(crate) fn flush(&mut self, index: usize) {
         let Some(connection) = self.links.connections.get_mut(index) else { return };
         if !connection.outlet.is_blocked() {
             return;
@@ -228,7 +228,7 @@ impl ShardThread {
         self.wants_again(index);
     }
 
-    fn take_page(&mut self, to: Address, key: SubscriberKey, page: Catchup) {
+    fn take_page(&mut self, to: Address, key: SubscriberKey, after: Position, page: Catchup) {
         if !self.is_there(to) {
             return;
         }
@@ -243,9 +243,13 @@ impl ShardThread {
         }
         match page {
             Catchup::Page(page, upto) => {
-                self.hub.give_page(key, &page, upto, &mut self.links);
+                self.hub.give_page(key, &page, after, upto, &mut self.links);
             }
-            Catchup::Reset(reason, position) => self.reset(index, key, reason, position),
+            // It may have been reset meanwhile.
+            Catchup::Reset(reason, position) if self.hub.reads_log(key) == Some(after) => {
+                self.reset(index, key, reason, position);
+            }
+            Catchup::Reset(..) => {}
             Catchup::Later => {}
         }
         self.go_on_with(index, key);

@@ -131,7 +131,7 @@ impl ShardThread {
             if matches!(page, antiphon_node::Catchup::Later) {
                 tokio_pause().await;
             }
-            letters.post(Post::Page(to, key, page));
+            letters.post(Post::Page(to, key, after, page));
         });
     }
 

@@ -159,6 +159,6 @@ async fn a_tenant_that_is_made_again_sees_nothing_of_the_former_one() {
             directory.delete_tenant(&acme).await.unwrap();
         }
         // Retention finds what nobody can name.
-        assert_eq!(store.trim(i64::MAX).await.unwrap(), 8);
+        assert_eq!(support::trim_before(&**store, i64::MAX).await, 8);
     }
 }

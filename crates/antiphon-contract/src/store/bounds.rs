@@ -1,7 +1,7 @@
-//! The ends of a log: bounds of pages, places that no log reaches, and what retention leaves.
+//! The ends of a log: bounds of pages, and places that no log reaches.
 
 use antiphon_core::Store;
-use antiphon_protocol::{Entry, now_ms};
+use antiphon_protocol::Entry;
 
 use crate::{
     Promises,
@@ -54,50 +54,5 @@ pub(super) async fn check(store: &dyn Store, promises: &mut Promises) {
             && fresh.link.is_none()
             && past.entries.is_empty()
             && !past.more,
-    );
-    retention(store, promises).await;
-}
-
-async fn retention(store: &dyn Store, promises: &mut Promises) {
-    let acme = tenant("acme");
-    let (old, young) = (topic(&acme, "old"), topic(&acme, "young"));
-    let fill = async |topic, count: usize| {
-        let drafts = (0..count).map(|_| draft(topic, None, None, "x")).collect();
-        answered(store.append(&[(1, drafts)]).await).remove(0).expect("nothing is in the way")
-    };
-    let gone = fill(&old, 5).await;
-    while now_ms() <= gone[4].entry.created_at + 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await; // poll: the clock has to move on.
-    }
-    let kept = fill(&young, 2).await;
-    let line = kept[0].entry.created_at;
-    let mut removed = 0;
-    loop {
-        match answered(store.trim(line).await) {
-            0 => break,
-            some => removed += some,
-        }
-    }
-    promises.keep("trimming tells how many went", removed >= 5);
-    promises.keep(
-        "an entry that was made at the line stays, and other topics lose nothing",
-        offsets(&answered(store.read(&young, 0, 10, 1 << 20).await)) == [1, 2],
-    );
-    let next = fill(&old, 1).await;
-    let (after_origin, before_end) =
-        (answered(store.read(&old, 0, 10, 1 << 20).await), answered(store.read_before(&old, None, 10).await));
-    promises.keep(
-        "a trimmed log goes on behind its old head, and reading from before the cut begins behind it",
-        next[0].entry.position.offset == 6
-            && offsets(&after_origin) == [6]
-            && offsets(&before_end.entries) == [6]
-            && !before_end.more,
-    );
-    let trimmed = answered(store.entry(&old, gone[0].entry.id).await);
-    promises.keep("a trimmed entry is found no more", trimmed.is_none());
-    let origin = answered(store.locate(&old, Some(0)).await);
-    promises.keep(
-        "and the origin's link is no proof any more",
-        origin.link.is_none() && origin.head.trimmed == 5,
     );
 }

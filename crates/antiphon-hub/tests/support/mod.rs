@@ -92,7 +92,7 @@ pub fn state(projects: &[(&str, bool)]) -> MemberState {
 impl House {
     pub fn new(ring_entries: usize) -> Self {
         let bounds = RingBounds { entries: ring_entries, bytes: 1 << 20, age: Duration::from_secs(60) };
-        let hub = Hub::new(bounds);
+        let hub = Hub::new(bounds, antiphon_protocol::ClusterSecret::new([1; 32]));
         let (index, mailbox) = hub.add_shard(Arc::new(NoWake));
         let audience = Arc::new(TenantAudience::new(TenantId::parse("acme").unwrap()));
         Self {

@@ -8,6 +8,7 @@ pub(crate) mod existing;
 pub(crate) mod health;
 pub(crate) mod lane;
 pub(crate) mod leases;
+pub(crate) mod pages;
 pub(crate) mod parked;
 pub(crate) mod repairs;
 pub(crate) mod replays;

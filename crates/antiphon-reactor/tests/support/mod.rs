@@ -10,7 +10,8 @@ use std::{
 };
 
 use antiphon_core::{
-    AuthError, Authenticator, Directory, Identity, Limits, MemberSettings, PublishHook, Tasks, TopicRules,
+    AuthError, Authenticator, Directory, Identity, Limits, MemberSettings, PublishHook, Store, Tasks,
+    TopicRules,
 };
 use antiphon_memory::{MemoryBus, MemoryDirectory, MemoryPresence, MemoryStore};
 use antiphon_node::{Engines, Node};
@@ -111,9 +112,14 @@ impl Cluster {
     }
 
     pub fn node(&self) -> Running {
+        self.node_on(self.store.clone(), &self.secret)
+    }
+
+    /// A node on another store than the cluster's.
+    pub fn node_on(&self, store: Arc<dyn Store>, secret: &ClusterSecret) -> Running {
         let engines = Engines {
             tail: None,
-            store: self.store.clone(),
+            store,
             broker: Arc::new(self.bus.broker()),
             plain: None,
             directory: self.directory.clone(),
@@ -126,7 +132,7 @@ impl Cluster {
         };
         let tasks = Tasks::new(self.runtime.handle().clone());
         let _runtime = self.runtime.enter();
-        let node = Node::start(engines, self.secret.clone(), self.limits.clone(), tasks);
+        let node = Node::start(engines, secret.clone(), self.limits.clone(), tasks);
         let reactor = Reactor::start(&node, &ReactorOptions { shards: 2 }).unwrap();
         Running { node, reactor }
     }
@@ -176,6 +182,11 @@ impl Client {
 
     pub fn say_text(&mut self, text: &str) {
         self.socket.write_all(&client::frame(Opcode::Text, text.as_bytes())).unwrap();
+    }
+
+    /// Bytes that were read beside this, to be heard next.
+    pub fn put_back(&mut self, bytes: Vec<u8>) {
+        self.buffer.extend(bytes);
     }
 
     pub fn raw(&mut self, bytes: &[u8]) {

@@ -123,6 +123,10 @@ bounds! {
     page_entries: u32,
     /// Bytes of one page of a catch-up.
     page_bytes: usize,
+    /// Readings of the store at one time for what subscribers have missed; who comes when there are as many is told to come later.
+    catch_up_reads: usize,
+    /// Bytes of pages that are kept for some seconds for others who have missed the same.
+    catch_up_bytes: usize,
     /// Bytes of an HTTP request's body.
     body_bytes: usize,
     /// Bytes of an HTTP request's head.

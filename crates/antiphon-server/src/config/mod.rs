@@ -34,6 +34,9 @@ pub use show::show;
 pub use span::{Lifetime, Span};
 pub use topics::TopicSection;
 
+/// An entry's text of 64 KiB has up to six times that as JSON, and one alone has to have room.
+const RETENTION_BYTES_MIN: u64 = 512 * 1024;
+
 /// Every option. Those of the first level are flags too: of `serve`, but where `x-of` says of what else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -75,6 +78,12 @@ pub struct Config {
     pub max_connections: usize,
     /// How long entries are kept; 0s: for ever.
     pub retention: Span,
+    /// Entries that a topic keeps at most, the newest; 0: no bound.
+    #[schemars(extend("x-value" = "N"))]
+    pub retention_count: u64,
+    /// Bytes of contents that a topic keeps at most, the newest; 0: no bound.
+    #[schemars(extend("x-value" = "BYTES"))]
+    pub retention_bytes: u64,
     /// Where health and metrics are open without a key.
     pub admin_listen: Option<ListenAddress>,
     /// How lines of the log look: `json` or `pretty`.
@@ -132,6 +141,8 @@ impl Default for Config {
             rate_limit: limits.rate_per_second,
             max_connections: limits.connections,
             retention: Span(limits.retention.unwrap_or_default()),
+            retention_count: limits.retention_count.unwrap_or_default(),
+            retention_bytes: limits.retention_bytes.unwrap_or_default(),
             admin_listen: None,
             log: LogFormat::Pretty,
             log_level: "info".parse().expect("it is a level"),
@@ -157,6 +168,8 @@ impl Config {
             rate_per_second: self.rate_limit,
             connections: self.max_connections,
             retention: (!self.retention.0.is_zero()).then_some(self.retention.0),
+            retention_count: Some(self.retention_count).filter(|most| *most > 0),
+            retention_bytes: Some(self.retention_bytes).filter(|most| *most > 0),
             ..self.limits.applied()
         }
     }
@@ -207,6 +220,9 @@ impl Config {
         }
         if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
             return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");
+        }
+        if (1..RETENTION_BYTES_MIN).contains(&self.retention_bytes) {
+            return refuse(&format!("`retention_bytes` must be 0 or at least {RETENTION_BYTES_MIN}"));
         }
         for (index, rule) in self.topics.iter().enumerate() {
             if let Some(fault) = rule.fault() {

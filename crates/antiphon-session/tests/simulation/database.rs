@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use antiphon_core::{
-    Directory, GroupOutcome, HistoryPage, Located, MemberSettings, SeamError, Store, UserState,
+    Directory, GroupOutcome, HistoryPage, Located, MemberSettings, Retention, SeamError, Store, TrimCursor,
+    Trimmed, UserState,
 };
 use antiphon_memory::{MemoryDirectory, MemoryStore};
 use antiphon_protocol::{Draft, Entry, Position, ProjectId, TenantId, Topic, UserId};
@@ -99,8 +100,8 @@ impl Store for Database {
         self.ask(self.store.heads(topics)).await
     }
 
-    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError> {
-        self.ask(self.store.trim(before_ms)).await
+    async fn trim(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, SeamError> {
+        self.ask(self.store.trim(keep, from)).await
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

@@ -27,7 +27,7 @@ enum Letter {
     Block(usize, bool),
     Gone(usize),
     Answer(usize, Answer),
-    Page(usize, SubscriberKey, Catchup),
+    Page(usize, SubscriberKey, Position, Catchup),
     Wake,
 }
 
@@ -232,7 +232,7 @@ impl Loop {
                 });
                 self.read(id);
             }
-            Letter::Page(id, key, page) => self.take_page(id, key, page),
+            Letter::Page(id, key, after, page) => self.take_page(id, key, after, page),
             Letter::Wake => {}
         }
     }
@@ -351,11 +351,11 @@ impl Loop {
             if matches!(page, Catchup::Later) {
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             }
-            drop(letters.send(Letter::Page(id, key, page)));
+            drop(letters.send(Letter::Page(id, key, after, page)));
         });
     }
 
-    fn take_page(&mut self, id: usize, key: SubscriberKey, page: Catchup) {
+    fn take_page(&mut self, id: usize, key: SubscriberKey, after: Position, page: Catchup) {
         let Some(connection) = self.links.connections.get_mut(&id) else { return };
         connection.reads_page = false;
         if connection.session.keys().any(|held| held == key) {
@@ -363,15 +363,15 @@ impl Loop {
                 Catchup::Page(deliveries, upto) => {
                     // What it was sent after has to count before it leaves.
                     self.take_changes();
-                    self.hub.give_page(key, &deliveries, upto, &mut self.links);
+                    self.hub.give_page(key, &deliveries, after, upto, &mut self.links);
                 }
-                Catchup::Reset(reason, position) => {
+                Catchup::Reset(reason, position) if self.hub.reads_log(key) == Some(after) => {
                     let topic = self.hub.feed(key).topic().clone();
                     let frame = ServerFrame::Reset { topic: topic.name(), reason, position };
                     self.send(id, &frame.encode());
                     self.hub.reset(key, position);
                 }
-                Catchup::Later => {}
+                Catchup::Reset(..) | Catchup::Later => {}
             }
             self.go_on_with(id, key);
         }

@@ -11,6 +11,11 @@ use crate::{
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "first", sql: include_str!("../../migrations/postgres/0001_first.sql") },
     Migration { version: 2, name: "sql", sql: include_str!("../../migrations/postgres/0002_sql.sql") },
+    Migration {
+        version: 3,
+        name: "retention",
+        sql: include_str!("../../migrations/postgres/0003_retention.sql"),
+    },
 ];
 
 /// The advisory lock: "antiphon" in bytes.

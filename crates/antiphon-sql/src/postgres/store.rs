@@ -1,6 +1,6 @@
 //! Reading the log.
 
-use antiphon_core::{GroupOutcome, HistoryPage, Located, SeamError, Store};
+use antiphon_core::{GroupOutcome, HistoryPage, Located, Retention, SeamError, Store, TrimCursor, Trimmed};
 use antiphon_protocol::{Draft, Entry, Head, Link, Position, Topic};
 use async_trait::async_trait;
 
@@ -139,8 +139,8 @@ impl Store for PostgresEngine {
             .await
     }
 
-    async fn trim(&self, before_ms: i64) -> Result<u64, SeamError> {
-        POSTGRES.within(self.options.operation_timeout, self.trim_batch(before_ms)).await
+    async fn trim(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, SeamError> {
+        POSTGRES.within(self.options.operation_timeout, self.trim_batch(keep, from)).await
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

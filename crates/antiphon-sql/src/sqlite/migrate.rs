@@ -11,6 +11,11 @@ use crate::{
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "first", sql: include_str!("../../migrations/sqlite/0001_first.sql") },
     Migration { version: 2, name: "deleted", sql: include_str!("../../migrations/sqlite/0002_deleted.sql") },
+    Migration {
+        version: 3,
+        name: "retention",
+        sql: include_str!("../../migrations/sqlite/0003_retention.sql"),
+    },
 ];
 
 /// Brings the schema up to date; the versions that were applied.

@@ -1,58 +1,145 @@
-//! Retention: a topic loses its oldest entries up to the first that is young enough, never one behind that.
+//! Retention: a topic loses its oldest entries up to the first that is kept, never one behind that.
+
+use antiphon_core::{Retention, TrimCursor, Trimmed};
+use sqlx::SqliteConnection;
 
 use super::SqliteEngine;
 use crate::{
     error::Fault,
-    trim::{BATCH_ENTRIES, BATCH_TOPICS},
+    row::bound,
+    trim::{BATCH_ENTRIES, BATCH_TOPICS, Cut, Log, LogRow, Oldest, Part, WALK_TOPICS, Walk, cut},
 };
 
 impl SqliteEngine {
-    pub(super) async fn trim_batch(&self, before_ms: i64) -> Result<u64, Fault> {
-        let mut tx = self.begin().await?;
-        let topics: Vec<(i64, i64)> =
-            sqlx::query_as("select id, trimmed from topics where oldest_at < ?1 order by oldest_at limit ?2")
-                .bind(before_ms)
-                .bind(BATCH_TOPICS)
-                .fetch_all(&mut *tx)
-                .await?;
-        let mut left = BATCH_ENTRIES;
-        for (topic_id, trimmed) in topics {
-            if left <= 0 {
-                break;
+    pub(super) async fn trim_batch(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, Fault> {
+        match Part::of(from) {
+            Part::Age => {
+                let topics = match keep.before_ms {
+                    Some(before_ms) => self.too_old(before_ms).await?,
+                    None => Vec::new(),
+                };
+                let (removed, _) = self.cut_topics(&topics, keep).await?;
+                Ok(Trimmed { removed, next: Part::after_age(keep, removed) })
             }
-            let (cut, link): (i64, i64) = sqlx::query_as(
-                r#"with page as (
-                    select "offset", created_at from entries
-                    where topic_id = ?1 and "offset" > ?2 order by "offset" limit ?3
-                ), cut as (
-                    select coalesce(min("offset") filter (where created_at >= ?4) - 1, max("offset")) as last from page
-                )
-                select e."offset", e.link from entries e join cut on e."offset" = cut.last where e.topic_id = ?1"#,
-            )
-            .bind(topic_id)
-            .bind(trimmed)
-            .bind(left)
+            Part::Walk(id) => {
+                let walk = Walk::of(&self.walk(id, keep).await?);
+                let (removed, cuts) = self.cut_topics(&walk.topics, keep).await?;
+                Ok(Trimmed { removed, next: walk.next_after(&cuts) })
+            }
+        }
+    }
+
+    async fn too_old(&self, before_ms: i64) -> Result<Vec<i64>, sqlx::Error> {
+        sqlx::query_scalar("select id from topics where oldest_at < ?1 order by oldest_at limit ?2")
             .bind(before_ms)
-            .fetch_one(&mut *tx)
-            .await?;
-            let gone = sqlx::query(r#"delete from entries where topic_id = ?1 and "offset" <= ?2"#)
-                .bind(topic_id)
-                .bind(cut)
-                .execute(&mut *tx)
-                .await?;
-            left -= gone.rows_affected().cast_signed();
-            sqlx::query(
-                r#"update topics set trimmed = ?2, trimmed_link = ?3, oldest_at =
-                    (select e.created_at from entries e where e.topic_id = ?1 and e."offset" = ?2 + 1)
-                where id = ?1"#,
+            .bind(bound(BATCH_TOPICS))
+            .fetch_all(&self.readers)
+            .await
+    }
+
+    /// Topics from this id on, and whether each has grown since it was last looked into.
+    async fn walk(&self, from: i64, keep: &Retention) -> Result<Vec<(i64, bool)>, sqlx::Error> {
+        sqlx::query_as(
+            "select id, coalesce(head - trimmed > ?2, 0) or (?3 is not null and \
+             (head > max(sized, trimmed) or bytes > ?3)) \
+             from topics where id >= ?1 order by id limit ?4",
+        )
+        .bind(from)
+        .bind(keep.entries.map(bound))
+        .bind(keep.bytes.map(bound))
+        .bind(bound(WALK_TOPICS))
+        .fetch_all(&self.readers)
+        .await
+    }
+
+    async fn cut_topics(&self, topics: &[i64], keep: &Retention) -> Result<(u64, Vec<Cut>), Fault> {
+        if topics.is_empty() {
+            return Ok((0, Vec::new()));
+        }
+        let share = BATCH_ENTRIES / bound(topics.len());
+        let mut tx = self.begin().await?;
+        let (mut removed, mut cuts) = (0, Vec::with_capacity(topics.len()));
+        for id in topics {
+            let row: Option<LogRow> = sqlx::query_as(
+                "select id, head, trimmed, trimmed_link, sized, bytes from topics where id = ?1",
             )
-            .bind(topic_id)
-            .bind(cut)
-            .bind(link)
-            .execute(&mut *tx)
+            .bind(id)
+            .fetch_optional(&mut *tx)
             .await?;
+            let Some(mut log) = row.map(Log::from) else { continue };
+            if keep.bytes.is_some() {
+                count_bytes(&mut tx, &mut log, share).await?;
+            }
+            let is_losing = keep.before_ms.is_some() || log.is_over(keep);
+            let oldest = if is_losing { oldest(&mut tx, &log, share).await? } else { Vec::new() };
+            let is_whole = !is_losing || bound(oldest.len()) < share;
+            let cut = cut(log, &oldest, is_whole, keep);
+            removed += write(&mut tx, &cut).await?;
+            cuts.push(cut);
         }
         tx.commit().await?;
-        Ok((BATCH_ENTRIES - left).cast_unsigned())
+        Ok((removed, cuts))
     }
+}
+
+/// Adds what has been appended since this was last looked into, so many entries.
+async fn count_bytes(
+    connection: &mut SqliteConnection,
+    log: &mut Log,
+    share: i64,
+) -> Result<(), sqlx::Error> {
+    let grown: (Option<i64>, Option<i64>) = sqlx::query_as(
+        r#"select max(place), sum(bytes) from (
+            select "offset" as place, octet_length(content) as bytes from entries
+            where topic_id = ?1 and "offset" > ?2 order by "offset" limit ?3
+        )"#,
+    )
+    .bind(log.id)
+    .bind(log.sized)
+    .bind(share)
+    .fetch_one(connection)
+    .await?;
+    if let (Some(last), Some(bytes)) = grown {
+        log.grow(last, bytes);
+    }
+    Ok(())
+}
+
+async fn oldest(
+    connection: &mut SqliteConnection,
+    log: &Log,
+    share: i64,
+) -> Result<Vec<Oldest>, sqlx::Error> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        r#"select "offset", created_at, octet_length(content), link from entries
+        where topic_id = ?1 and "offset" > ?2 order by "offset" limit ?3"#,
+    )
+    .bind(log.id)
+    .bind(log.trimmed)
+    .bind(share)
+    .fetch_all(connection)
+    .await?;
+    let oldest = |(offset, created_at, bytes, link)| Oldest { offset, created_at, bytes, link };
+    Ok(rows.into_iter().map(oldest).collect())
+}
+
+async fn write(connection: &mut SqliteConnection, cut: &Cut) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query(r#"delete from entries where topic_id = ?1 and "offset" <= ?2"#)
+        .bind(cut.id)
+        .bind(cut.trimmed)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        r#"update topics set trimmed = ?2, trimmed_link = ?3, sized = ?4, bytes = ?5, oldest_at =
+            (select e.created_at from entries e where e.topic_id = ?1 and e."offset" = ?2 + 1)
+        where id = ?1"#,
+    )
+    .bind(cut.id)
+    .bind(cut.trimmed)
+    .bind(cut.trimmed_link)
+    .bind(cut.sized)
+    .bind(cut.bytes)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected())
 }

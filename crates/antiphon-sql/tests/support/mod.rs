@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used)]
 
-use antiphon_core::{Appended, MemberSettings, Store};
+use antiphon_core::{Appended, MemberSettings, Retention, Store, TrimCursor};
 use antiphon_protocol::{Content, Draft, Key, ProjectId, TenantId, Topic, TopicName, UserId};
 use antiphon_sql::{Database, Engines, OpenOptions};
 use sqlx::Connection;
@@ -91,6 +91,11 @@ pub fn keyed(name: &str, author: Option<&str>, key: &str, text: &str) -> Draft {
 
 pub fn member(id: &str) -> MemberSettings {
     MemberSettings { user: user(id), deliver: None, push: None }
+}
+
+/// The first step of a round by age; how many went.
+pub async fn trim_before(store: &dyn Store, before_ms: i64) -> u64 {
+    store.trim(&Retention::before(before_ms), TrimCursor::default()).await.unwrap().removed
 }
 
 /// Appends one group, which must be taken.
