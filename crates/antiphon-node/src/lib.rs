@@ -24,6 +24,7 @@ mod tail;
 mod tenant;
 
 mod ask;
+mod bells;
 mod control;
 mod figures;
 mod health;
@@ -31,6 +32,7 @@ mod lease;
 mod presence;
 
 pub use caller::{By, Caller};
+pub use bells::Bells;
 pub use health::Health;
 pub use metrics::{EndReason, Metrics};
 pub use node::{Engines, Node};

@@ -90,6 +90,8 @@ pub struct Metrics {
     pub envelopes_refused: Counter,
     /// Plain messages that were refused.
     pub plain_refused: Counter,
+    /// Signals that were heard before, or are too old.
+    pub signals_repeated: Counter,
     /// Readings of the store for what a feed missed.
     pub repairs: Counter,
     /// Panics in a session's step.
@@ -108,6 +110,7 @@ pub struct Metrics {
     pub(crate) broker_up: Gauge,
     pub(crate) broker_dropped: Gauge,
     pub(crate) nodes_gauge: Gauge,
+    pub(crate) spare_rings: Gauge,
 }
 
 impl Metrics {
@@ -128,6 +131,7 @@ impl Metrics {
             plain_refused: Counter::default(),
             repairs: Counter::default(),
             panics: Counter::default(),
+            signals_repeated: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
             ends: Family::default(),
@@ -141,6 +145,7 @@ impl Metrics {
             broker_dropped: Gauge::default(),
             nodes_gauge: Gauge::default(),
         };
+            spare_rings: Gauge::default(),
         this.register();
         this
     }
@@ -167,6 +172,7 @@ impl Metrics {
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
         r.register("panics", "Panics in a session's step", self.panics.clone());
         r.register_with_unit(
+        r.register("signals_repeated", "Signals heard before, or too old", self.signals_repeated.clone());
             "publish",
             "From a publish's arrival to its answer",
             Unit::Seconds,
@@ -185,6 +191,11 @@ impl Metrics {
         r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
     }
 
+        r.register(
+            "broker_spare",
+            "1 while the spare broker rings in the place of the first",
+            self.spare_rings.clone(),
+        );
     /// A connection ended.
     pub fn ended(&self, reason: EndReason) {
         self.ends.get_or_create(&EndLabels { reason }).inc();

@@ -39,7 +39,7 @@ impl Node {
             Parcel::Signal { topic, revision, number, sent_at, project, json } => {
                 // An entry has its place in the log; of a signal only this tells that it was heard before.
                 if !self.replays.is_first(origin, number, sent_at, now_ms()) {
-                    self.metrics.envelopes_refused.inc();
+                    self.metrics.signals_repeated.inc();
                     return;
                 }
                 let Some(feed) = self.hub.feed(&topic) else { return };
@@ -80,12 +80,16 @@ impl Inbox for Node {
     fn state(&self, state: BrokerState) {
         self.broker_changed.notify_one();
         let is_up = state == BrokerState::Up;
-        match (is_up, self.health.hears.swap(is_up, Ordering::Relaxed)) {
-            (true, false) => tracing::info!("the other nodes are heard"),
-            (false, _) => {
-                tracing::warn!("the other nodes are not heard: their entries come with the next tick")
+        let was_up = self.health.hears.swap(is_up, Ordering::Relaxed);
+        match state {
+            BrokerState::Up if was_up => {}
+            BrokerState::Up => tracing::info!("the other nodes are heard"),
+            BrokerState::Spare => {
+                tracing::warn!("the broker is silent: the other nodes are heard by the spare one");
             }
-            (true, true) => {}
+            BrokerState::Down => {
+                tracing::warn!("the other nodes are not heard: their entries come with the next tick");
+            }
         }
     }
 }

@@ -33,7 +33,8 @@ impl Node {
         }
     }
 
-    /// Until the next tick: sooner while the broker is away, and at once when it went.
+    /// Until the next tick: sooner while the broker is away, and at once when it went. A spare one does not slow it down: what
+    /// was rung before all noticed is found by this alone.
     async fn wait_for_tick(&self) {
         let is_up = || self.engines.broker.current_state() == BrokerState::Up;
         let wait = if is_up() { self.limits.tick } else { self.limits.tick_without_broker };

@@ -1,0 +1,93 @@
+//! What the two bells bring: most of it is the node's, some is the bells' own.
+
+use std::sync::Arc;
+
+use antiphon_core::{BrokerState, Channel, Inbox};
+use antiphon_protocol::{Control, Envelope, NodeId, Parcel};
+use bytes::Bytes;
+
+use super::{DEAF_FOR, Shared};
+
+const PROBE_BYTES: usize = 16;
+/// More than a note of a deaf node has; whatever is longer is not looked at.
+const NOTE_BYTES_MAX: usize = 64;
+
+/// A probe: nobody else listens where it goes, so it needs no more than to be told from another.
+pub(super) fn probe(id: NodeId, number: u64) -> Bytes {
+    [id.0.to_be_bytes(), number.to_be_bytes()].concat().into()
+}
+
+fn probe_number(id: NodeId, bytes: &[u8]) -> Option<u64> {
+    let number = bytes.strip_prefix(&id.0.to_be_bytes())?;
+    (bytes.len() == PROBE_BYTES).then_some(u64::from_be_bytes(number.try_into().ok()?))
+}
+
+/// Hears the first bell.
+pub(super) struct FirstEar(pub Arc<Shared>);
+
+impl Inbox for FirstEar {
+    fn received(&self, bytes: Bytes) {
+        if let Some(number) = probe_number(self.0.id, &bytes) {
+            self.0.trust.lock().heard(number);
+        } else if let Some(inbox) = self.0.inbox() {
+            inbox.received(bytes);
+        }
+    }
+
+    fn confirmed(&self, channel: &Channel) {
+        if *channel != Channel::Node(self.0.id)
+            && let Some(inbox) = self.0.inbox()
+        {
+            inbox.confirmed(channel);
+        }
+    }
+
+    fn state(&self, _: BrokerState) {
+        self.0.changed.notify_one();
+        self.0.look();
+    }
+}
+
+/// Hears the spare.
+pub(super) struct SpareEar(pub Arc<Shared>);
+
+impl SpareEar {
+    fn is_note(&self, bytes: &Bytes) -> bool {
+        if bytes.len() > NOTE_BYTES_MAX {
+            return false;
+        }
+        let Ok(Envelope { origin, parcel: Parcel::Control(Control::Deaf) }) =
+            Envelope::open(bytes, &self.0.secret)
+        else {
+            return false;
+        };
+        if origin != self.0.id {
+            self.0.both_for(DEAF_FOR);
+        }
+        true
+    }
+}
+
+impl Inbox for SpareEar {
+    fn received(&self, bytes: Bytes) {
+        if !self.is_note(&bytes)
+            && let Some(inbox) = self.0.inbox()
+        {
+            inbox.received(bytes);
+        }
+    }
+
+    fn confirmed(&self, channel: &Channel) {
+        // While the first bell is trusted its own word counts, and one reading of the store is enough.
+        if self.0.state() != BrokerState::Up
+            && let Some(inbox) = self.0.inbox()
+        {
+            inbox.confirmed(channel);
+        }
+    }
+
+    fn state(&self, _: BrokerState) {
+        self.0.changed.notify_one();
+        self.0.look();
+    }
+}
