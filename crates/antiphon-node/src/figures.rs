@@ -23,6 +23,7 @@ impl Node {
         level(&m.spare_rings, u64::from(broker == BrokerState::Spare));
         level(&m.broker_dropped, self.engines.broker.dropped());
         level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
+        level(&m.verified_gauge, u64::from(self.is_verified()));
         let mut text = String::new();
         encode(&mut text, &m.registry).expect("a String takes all that is written to it");
         text

@@ -26,13 +26,14 @@ mod tenant;
 mod ask;
 mod bells;
 mod control;
+mod fence;
 mod figures;
 mod health;
 mod lease;
 mod presence;
 
-pub use caller::{By, Caller};
 pub use bells::Bells;
+pub use caller::{By, Caller};
 pub use health::Health;
 pub use metrics::{EndReason, Metrics};
 pub use node::{Engines, Node};

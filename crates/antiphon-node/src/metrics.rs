@@ -37,6 +37,8 @@ pub enum EndReason {
     Restart,
     /// A panic in one of its steps.
     Panic,
+    /// Its node could verify nothing for too long.
+    Fenced,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,10 +90,10 @@ pub struct Metrics {
     pub bytes_in: Counter,
     /// Envelopes that did not prove themselves or could not be read.
     pub envelopes_refused: Counter,
-    /// Plain messages that were refused.
-    pub plain_refused: Counter,
     /// Signals that were heard before, or are too old.
     pub signals_repeated: Counter,
+    /// Plain messages that were refused.
+    pub plain_refused: Counter,
     /// Readings of the store for what a feed missed.
     pub repairs: Counter,
     /// Panics in a session's step.
@@ -108,9 +110,10 @@ pub struct Metrics {
     pub(crate) tenants_gauge: Gauge,
     pub(crate) queue_gauge: Gauge,
     pub(crate) broker_up: Gauge,
+    pub(crate) spare_rings: Gauge,
     pub(crate) broker_dropped: Gauge,
     pub(crate) nodes_gauge: Gauge,
-    pub(crate) spare_rings: Gauge,
+    pub(crate) verified_gauge: Gauge,
 }
 
 impl Metrics {
@@ -128,10 +131,10 @@ impl Metrics {
             bytes_out: Counter::default(),
             bytes_in: Counter::default(),
             envelopes_refused: Counter::default(),
+            signals_repeated: Counter::default(),
             plain_refused: Counter::default(),
             repairs: Counter::default(),
             panics: Counter::default(),
-            signals_repeated: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
             ends: Family::default(),
@@ -142,10 +145,11 @@ impl Metrics {
             tenants_gauge: Gauge::default(),
             queue_gauge: Gauge::default(),
             broker_up: Gauge::default(),
+            spare_rings: Gauge::default(),
             broker_dropped: Gauge::default(),
             nodes_gauge: Gauge::default(),
+            verified_gauge: Gauge::default(),
         };
-            spare_rings: Gauge::default(),
         this.register();
         this
     }
@@ -168,11 +172,11 @@ impl Metrics {
             "Envelopes that did not prove themselves",
             self.envelopes_refused.clone(),
         );
+        r.register("signals_repeated", "Signals heard before, or too old", self.signals_repeated.clone());
         r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
         r.register("panics", "Panics in a session's step", self.panics.clone());
         r.register_with_unit(
-        r.register("signals_repeated", "Signals heard before, or too old", self.signals_repeated.clone());
             "publish",
             "From a publish's arrival to its answer",
             Unit::Seconds,
@@ -187,15 +191,16 @@ impl Metrics {
         r.register("connections_ended", "Connections ended, by reason", self.ends.clone());
         r.register("publish_queue", "Publishes waiting for a commit", self.queue_gauge.clone());
         r.register("broker_up", "1 while the broker answers", self.broker_up.clone());
-        r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
-        r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
-    }
-
         r.register(
             "broker_spare",
             "1 while the spare broker rings in the place of the first",
             self.spare_rings.clone(),
         );
+        r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
+        r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
+        r.register("verified", "1 while the fence stands and work is taken", self.verified_gauge.clone());
+    }
+
     /// A connection ended.
     pub fn ended(&self, reason: EndReason) {
         self.ends.get_or_create(&EndLabels { reason }).inc();

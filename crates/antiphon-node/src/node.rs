@@ -19,8 +19,9 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, health::HealthState,
-        lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs, replays::Replays, shares::Shares,
+        asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, fence::Fence,
+        health::HealthState, lane::Lanes, leases::Leases, parked::PlainQueue, repairs::Repairs,
+        replays::Replays, shares::Shares,
     },
 };
 
@@ -72,6 +73,7 @@ pub struct Node {
     pub(crate) leases: Leases,
     pub(crate) plain_queue: PlainQueue,
     pub(crate) health: HealthState,
+    pub(crate) fence: Fence,
     /// The broker came or went.
     pub(crate) broker_changed: Notify,
     pub(crate) metrics: Metrics,
@@ -102,6 +104,7 @@ impl Node {
             leases: Leases::default(),
             plain_queue,
             health: HealthState::default(),
+            fence: Fence::new(limits.fence),
             broker_changed: Notify::new(),
             metrics,
             engines,
@@ -122,6 +125,7 @@ impl Node {
         }
         node.tasks.spawn_until_end(node.clone().run_plain(plain_end));
         node.tasks.spawn_until_end(node.clone().run_ticks());
+        node.tasks.spawn_until_end(node.clone().run_fence());
         if let Some(tail) = node.engines.tail.clone() {
             node.tasks.spawn_until_end(node.clone().run_tail(tail));
         }

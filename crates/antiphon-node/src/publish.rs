@@ -39,6 +39,9 @@ impl Node {
     }
 
     pub(crate) fn queue(&self, by: By, tenant: TenantId, work: Work, done: Done) {
+        if let Err(refusal) = self.guard() {
+            return done(Err(refusal));
+        }
         let job = Job { by, tenant, work, done, since: Instant::now() };
         if let Err(job) = self.lanes.push(job) {
             (job.done)(Err(Refusal::unavailable(1000)));

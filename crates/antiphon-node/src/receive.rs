@@ -13,6 +13,11 @@ impl Node {
     /// Offers a delivery to its feed and acts on the verdict.
     pub(crate) fn judge(&self, feed: &Arc<Feed>, revision: u64, delivery: Delivery) {
         let is_signal = delivery.position.is_none();
+        if is_signal && !self.is_verified() {
+            // An entry waits in its ring until it may leave; a signal would be of another time by then.
+            self.metrics.signals_dropped.inc();
+            return;
+        }
         match feed.offer(revision, delivery) {
             Verdict::Next | Verdict::Seen => {}
             // A signal's audience was brought up before it was judged, or is by whoever parked it.

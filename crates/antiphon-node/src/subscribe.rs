@@ -59,6 +59,7 @@ impl Node {
         topic: &Topic,
         position: Option<Position>,
     ) -> Result<Subscribed, Refusal> {
+        self.guard()?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(&By::User(caller.clone()), Action::Subscribe, topic, None)?;
         let member = caller.login.member();

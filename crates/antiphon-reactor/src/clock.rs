@@ -31,6 +31,7 @@ impl ShardThread {
             self.tell_positions();
         }
         self.go_on_draining(now);
+        self.let_go();
     }
 
     pub(crate) fn tell_positions(&mut self) {

@@ -102,6 +102,9 @@ impl ShardThread {
 
     /// Lets one subscriber go on from the ring, or asks for a page of the log.
     pub(crate) fn go_on_with(&mut self, index: usize, key: SubscriberKey) {
+        if !self.may_deliver() {
+            return;
+        }
         let needs_page = self.hub.go_on(key, &mut self.links);
         if needs_page {
             self.ask_page(index, key);

@@ -5,6 +5,7 @@
 
 mod address;
 mod error;
+mod fence;
 mod jwt;
 mod layers;
 mod limits;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{DatabaseUrl, Hidden, HttpUrl, ListenAddress, RedisUrl};
 pub use error::ConfigError;
+pub use fence::Fence;
 pub use jwt::{JwtParts, JwtSection};
 pub use layers::{Environment, Origin, Settings};
 pub use limits::LimitsSection;
@@ -53,6 +55,9 @@ pub struct Config {
     pub drain: Span,
     /// For how long the node is not ready but still accepts, before a drain.
     pub drain_delay: Span,
+    /// What a node does with its clients once it could verify nothing for `limits.fence`: `close` or `hold`.
+    #[schemars(extend("x-value" = "ACTION"))]
+    pub fence: Fence,
     /// An origin whose pages may connect, such as `https://app.example.com`.
     #[schemars(extend("x-value" = "URL"))]
     pub allowed_origin: Vec<String>,
@@ -118,6 +123,7 @@ impl Default for Config {
             redis_plain_topics: false,
             drain: Span(std::time::Duration::from_secs(10)),
             drain_delay: Span::default(),
+            fence: Fence::Close,
             allowed_origin: Vec::new(),
             trusted_proxy: Vec::new(),
             tls_cert: None,
@@ -147,6 +153,7 @@ impl Config {
         Limits {
             rate_per_second: self.rate_limit,
             connections: self.max_connections,
+            fence_action: self.fence.into(),
             retention: (!self.retention.0.is_zero()).then_some(self.retention.0),
             ..self.limits.applied()
         }
@@ -186,6 +193,9 @@ impl Config {
         }
         if self.limits.lease_ttl.0 < 2 * self.limits.lease_renewal.0 {
             return refuse("`limits.lease_ttl` must be at least twice `limits.lease_renewal`");
+        }
+        if self.limits.fence.0 < 3 * self.limits.tick.0 {
+            return refuse("`limits.fence` must be at least three times `limits.tick`");
         }
         for (index, rule) in self.topics.iter().enumerate() {
             if let Some(fault) = rule.fault() {
