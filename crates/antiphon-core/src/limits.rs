@@ -84,7 +84,7 @@ pub struct Limits {
     pub tick: Duration,
     /// The same while the broker is away, when only this tells of other nodes.
     pub tick_without_broker: Duration,
-    /// How long a node may deliver and take work without having read the revisions of all local tenants.
+    /// How long a node may deliver and take work without having read the revisions of all local tenants; at least three ticks.
     pub fence: Duration,
     /// What becomes of its clients then.
     pub fence_action: FenceAction,

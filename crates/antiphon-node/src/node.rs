@@ -104,7 +104,8 @@ impl Node {
             leases: Leases::default(),
             plain_queue,
             health: HealthState::default(),
-            fence: Fence::new(limits.fence),
+            // Shorter than its own tick it would fall by itself.
+            fence: Fence::new(limits.fence.max(3 * limits.tick)),
             broker_changed: Notify::new(),
             metrics,
             engines,

@@ -3,31 +3,20 @@
 use std::sync::Arc;
 
 use antiphon_core::{BrokerState, Channel, Inbox};
-use antiphon_protocol::{Control, Envelope, NodeId, Parcel};
+use antiphon_protocol::{Control, Envelope, Parcel};
 use bytes::Bytes;
 
-use super::{DEAF_FOR, Shared};
+use super::{probe, shared::Shared};
 
-const PROBE_BYTES: usize = 16;
 /// More than a note of a deaf node has; whatever is longer is not looked at.
 const NOTE_BYTES_MAX: usize = 64;
-
-/// A probe: nobody else listens where it goes, so it needs no more than to be told from another.
-pub(super) fn probe(id: NodeId, number: u64) -> Bytes {
-    [id.0.to_be_bytes(), number.to_be_bytes()].concat().into()
-}
-
-fn probe_number(id: NodeId, bytes: &[u8]) -> Option<u64> {
-    let number = bytes.strip_prefix(&id.0.to_be_bytes())?;
-    (bytes.len() == PROBE_BYTES).then_some(u64::from_be_bytes(number.try_into().ok()?))
-}
 
 /// Hears the first bell.
 pub(super) struct FirstEar(pub Arc<Shared>);
 
 impl Inbox for FirstEar {
     fn received(&self, bytes: Bytes) {
-        if let Some(number) = probe_number(self.0.id, &bytes) {
+        if let Some(number) = probe::number(self.0.id, &bytes) {
             self.0.trust.lock().heard(number);
         } else if let Some(inbox) = self.0.inbox() {
             inbox.received(bytes);
@@ -62,7 +51,7 @@ impl SpareEar {
             return false;
         };
         if origin != self.0.id {
-            self.0.both_for(DEAF_FOR);
+            self.0.noted();
         }
         true
     }
