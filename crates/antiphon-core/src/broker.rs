@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_protocol::{TenantId, Topic};
+use antiphon_protocol::{NodeId, TenantId, Topic};
 use bytes::Bytes;
 
 /// Where nodes hear each other.
@@ -12,6 +12,8 @@ pub enum Channel {
     Topic(Topic),
     /// Control messages for every node.
     Nodes,
+    /// One node's own: what it posts there comes back to it, which proves the way through.
+    Node(NodeId),
 }
 
 /// How a broker is.
@@ -19,6 +21,8 @@ pub enum Channel {
 pub enum BrokerState {
     /// Connected, and what is listened to is confirmed.
     Up,
+    /// Away or in doubt, while another one rings in its place.
+    Spare,
     /// Away; it is tried again.
     Down,
 }
@@ -41,7 +45,8 @@ pub trait Inbox: Send + Sync {
 /// - After `ignore` nothing of that channel arrives for long, and the broker keeps nothing for it.
 ///
 /// # Not promised
-/// That a post arrives, arrives once, or arrives in order. That a node does not hear its own posts.
+/// That a post arrives, arrives once, or arrives in order. That a node does not hear its own posts; those to its own
+/// channel ([`Channel::Node`]) it does hear.
 pub trait Broker: Send + Sync {
     /// Gives the ear; called once, before anything else. A broker that is up by then tells it so.
     fn attach(&self, inbox: Arc<dyn Inbox>);

@@ -36,7 +36,7 @@ pub use identity::{
     ApiKey, ApiKeys, AuthError, Authenticator, Identity, NewKey, NewToken, OpaqueToken, Scope, Tokens,
 };
 pub use lease::{Lease, Presence};
-pub use limits::Limits;
+pub use limits::{FenceAction, Limits};
 pub use posts::{Post, Posts, WaitingPosts};
 pub use retention::{Retention, TrimCursor, Trimmed};
 pub use store::{AppendRefusal, Appended, GroupOutcome, HistoryPage, Located, Store};

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use crate::Rate;
 
+/// What a node does with its clients once it could verify nothing for [`Limits::fence`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceAction {
+    /// It lets them go, with a code that brings them to another node.
+    Close,
+    /// It keeps them, and delivers nothing to them until it has verified again.
+    Hold,
+}
+
 /// The bounds of a node. Sizes are bytes.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -87,6 +96,10 @@ pub struct Limits {
     pub tick: Duration,
     /// The same while the broker is away, when only this tells of other nodes.
     pub tick_without_broker: Duration,
+    /// How long a node may deliver and take work without having read the revisions of all local tenants; at least three ticks.
+    pub fence: Duration,
+    /// What becomes of its clients then.
+    pub fence_action: FenceAction,
     /// How long an entry that came before those before it waits for them, until they are read from the store.
     pub reorder_patience: Duration,
     /// How often a node renews its lease.
@@ -155,6 +168,8 @@ impl Default for Limits {
             position_interval: Duration::from_secs(10),
             tick: Duration::from_millis(700),
             tick_without_broker: Duration::from_millis(200),
+            fence: Duration::from_secs(30),
+            fence_action: FenceAction::Close,
             reorder_patience: Duration::from_millis(50),
             lease_renewal: Duration::from_secs(2),
             lease_ttl: Duration::from_secs(7),

@@ -181,7 +181,8 @@ impl Broker for MemoryBroker {
             return;
         }
         for ear in self.bus.ears.read().iter().filter_map(Weak::upgrade) {
-            let hears = !Arc::ptr_eq(&ear, &self.ear) && ear.channels.read().contains(channel);
+            let is_for_it = matches!(channel, Channel::Node(_)) || !Arc::ptr_eq(&ear, &self.ear);
+            let hears = is_for_it && ear.channels.read().contains(channel);
             if hears && !ear.give(Mail::Post(bytes.clone())) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }

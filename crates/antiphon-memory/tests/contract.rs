@@ -43,6 +43,11 @@ async fn the_broker_keeps_its_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_hears_what_it_posts_to_itself() {
+    assert_eq!(broker::echo(Arc::new(MemoryBus::new().broker())).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_was_down_is_heard_again() {
     let bus = MemoryBus::new();
     let (one, two) = (Arc::new(bus.broker()), Arc::new(bus.broker()));

@@ -42,6 +42,8 @@ impl Node {
                 self.asks.answered(ask, from, Answer::Connections(connections));
             }
             Control::PresenceAnswer { .. } | Control::CountAnswer { .. } => {}
+            // For the bells, which are below.
+            Control::Deaf => {}
         }
     }
 }

@@ -30,6 +30,9 @@ impl Node {
     }
 
     async fn knock(&self, proof: Proof) -> Answer {
+        if !self.is_verified() {
+            return Err(SeamError::unavailable("the fence", "nothing could be verified for too long").into());
+        }
         let (answer, wait) = oneshot::channel();
         let unavailable = || SeamError::unavailable("the authenticator", "too many tokens at once");
         self.doorkeeper.0.try_send(Knock { proof, answer }).map_err(|_| unavailable())?;

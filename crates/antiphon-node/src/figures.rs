@@ -19,9 +19,12 @@ impl Node {
         level(&m.tenants_gauge, self.audiences.len() as u64);
         level(&m.queue_gauge, self.lanes.waiting() as u64);
         level(&m.hook_gauge, self.asking.waiting() as u64);
-        level(&m.broker_up, u64::from(self.engines.broker.current_state() == BrokerState::Up));
+        let broker = self.engines.broker.current_state();
+        level(&m.broker_up, u64::from(broker == BrokerState::Up));
+        level(&m.spare_rings, u64::from(broker == BrokerState::Spare));
         level(&m.broker_dropped, self.engines.broker.dropped());
         level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
+        level(&m.verified_gauge, u64::from(self.is_verified()));
         let mut text = String::new();
         encode(&mut text, &m.registry).expect("a String takes all that is written to it");
         text

@@ -13,7 +13,7 @@ pub struct Health {
     pub ready: bool,
     /// It is going away: no longer ready, though it may still accept.
     pub draining: bool,
-    /// It takes new clients; false once those that it has are being moved away.
+    /// It takes new clients; false once those that it has are being moved away, and while it can't verify who they are.
     pub accepting: bool,
     /// The database answers.
     pub database: bool,
@@ -30,15 +30,30 @@ impl Node {
         let accepting = self.health.accepting.load(Ordering::Relaxed);
         let database = self.health.database.load(Ordering::Relaxed);
         let broker = self.engines.broker.current_state();
+        let broker_reason = match broker {
+            BrokerState::Up => None,
+            BrokerState::Spare => Some("the broker does not answer: the spare one rings in its place"),
+            BrokerState::Down => {
+                Some("the broker does not answer: entries of other nodes come with the next tick")
+            }
+        };
+        let verified = self.is_verified();
         let reasons = [
             draining.then_some("the node is draining"),
             (!database).then_some("the database does not answer"),
-            (broker == BrokerState::Down)
-                .then_some("the broker does not answer: entries of other nodes come with the next tick"),
+            (!verified).then_some("nothing could be verified for too long: no work is taken"),
+            broker_reason,
         ];
         let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-        Health { ready: !draining && database, draining, accepting, database, broker, reason }
+        Health {
+            ready: !draining && database && verified,
+            draining,
+            accepting: accepting && verified,
+            database,
+            broker,
+            reason,
+        }
     }
 
     /// From now on it is not ready. It still takes new clients, until they are moved away: whoever sends them has to

@@ -26,6 +26,7 @@ impl Node {
         if before.is_some() && after.is_some() {
             return Err(Refusal::invalid("`before` and `after` exclude each other"));
         }
+        self.guard()?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(by, Action::Subscribe, topic, None)?;
         if let Some(position) = before.or(after) {
@@ -40,6 +41,7 @@ impl Node {
 
     /// One entry, if there is one that the asker may see.
     pub async fn entry(&self, by: &By, topic: &Topic, id: uuid::Uuid) -> Result<Option<Entry>, Refusal> {
+        self.guard()?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(by, Action::Subscribe, topic, None)?;
         let entry = self.timed("the store", self.engines.store.entry(topic, id)).await;

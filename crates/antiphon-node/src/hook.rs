@@ -61,6 +61,9 @@ impl Node {
     }
 
     fn take_turn(&self, turns: &mut Turns, hook: Arc<dyn PublishHook>, by: By, work: Work, done: Done) {
+        if let Err(refusal) = self.guard() {
+            return done(Err(refusal));
+        }
         let (Some(tenant), Some(place), Some(node)) =
             (work.tenant().cloned(), self.asking.place(), self.me.upgrade())
         else {

@@ -30,12 +30,15 @@ mod tail;
 mod tenant;
 
 mod ask;
+mod bells;
 mod control;
+mod fence;
 mod figures;
 mod health;
 mod lease;
 mod presence;
 
+pub use bells::Bells;
 pub use caller::{By, Caller};
 pub use catchup::Catchup;
 pub use health::Health;

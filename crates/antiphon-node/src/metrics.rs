@@ -37,6 +37,8 @@ pub enum EndReason {
     Restart,
     /// A panic in one of its steps.
     Panic,
+    /// Its node could verify nothing for too long.
+    Fenced,
 }
 
 /// What the application said about a publish.
@@ -106,6 +108,8 @@ pub struct Metrics {
     pub bytes_in: Counter,
     /// Envelopes that did not prove themselves or could not be read.
     pub envelopes_refused: Counter,
+    /// Signals that were heard before, or are too old.
+    pub signals_repeated: Counter,
     /// Plain messages that were refused.
     pub plain_refused: Counter,
     /// Readings of the store for what a feed missed.
@@ -130,8 +134,10 @@ pub struct Metrics {
     pub(crate) queue_gauge: Gauge,
     pub(crate) hook_gauge: Gauge,
     pub(crate) broker_up: Gauge,
+    pub(crate) spare_rings: Gauge,
     pub(crate) broker_dropped: Gauge,
     pub(crate) nodes_gauge: Gauge,
+    pub(crate) verified_gauge: Gauge,
 }
 
 impl Metrics {
@@ -149,6 +155,7 @@ impl Metrics {
             bytes_out: Counter::default(),
             bytes_in: Counter::default(),
             envelopes_refused: Counter::default(),
+            signals_repeated: Counter::default(),
             plain_refused: Counter::default(),
             repairs: Counter::default(),
             pages: Counter::default(),
@@ -166,8 +173,10 @@ impl Metrics {
             queue_gauge: Gauge::default(),
             hook_gauge: Gauge::default(),
             broker_up: Gauge::default(),
+            spare_rings: Gauge::default(),
             broker_dropped: Gauge::default(),
             nodes_gauge: Gauge::default(),
+            verified_gauge: Gauge::default(),
         };
         this.register();
         this
@@ -191,6 +200,7 @@ impl Metrics {
             "Envelopes that did not prove themselves",
             self.envelopes_refused.clone(),
         );
+        r.register("signals_repeated", "Signals heard before, or too old", self.signals_repeated.clone());
         r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
         r.register("pages", "Readings of the store for what subscribers had missed", self.pages.clone());
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
@@ -218,8 +228,14 @@ impl Metrics {
         r.register("publish_hook_queue", "Publishes at or before the publish hook", self.hook_gauge.clone());
         r.register("publish_queue", "Publishes waiting for a commit", self.queue_gauge.clone());
         r.register("broker_up", "1 while the broker answers", self.broker_up.clone());
+        r.register(
+            "broker_spare",
+            "1 while the spare broker rings in the place of the first",
+            self.spare_rings.clone(),
+        );
         r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
         r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
+        r.register("verified", "1 while the fence stands and work is taken", self.verified_gauge.clone());
     }
 
     pub(crate) fn hook_answered(&self, outcome: HookOutcome) {

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing,
+        asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, fence::Fence,
         health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue, repairs::Repairs,
         replays::Replays, shares::Shares,
     },
@@ -77,6 +77,7 @@ pub struct Node {
     pub(crate) leases: Leases,
     pub(crate) plain_queue: PlainQueue,
     pub(crate) health: HealthState,
+    pub(crate) fence: Fence,
     /// The broker came or went.
     pub(crate) broker_changed: Notify,
     pub(crate) metrics: Metrics,
@@ -109,6 +110,8 @@ impl Node {
             leases: Leases::default(),
             plain_queue,
             health: HealthState::default(),
+            // Shorter than its own tick it would fall by itself.
+            fence: Fence::new(limits.fence.max(3 * limits.tick)),
             broker_changed: Notify::new(),
             metrics,
             engines,
@@ -129,6 +132,7 @@ impl Node {
         }
         node.tasks.spawn_until_end(node.clone().run_plain(plain_end));
         node.tasks.spawn_until_end(node.clone().run_ticks());
+        node.tasks.spawn_until_end(node.clone().run_fence());
         if let Some(tail) = node.engines.tail.clone() {
             node.tasks.spawn_until_end(node.clone().run_tail(tail));
         }

@@ -14,6 +14,7 @@ use crate::{
 impl Node {
     /// Those subscribed to a topic, on all nodes, in the order of their ids.
     pub async fn presence(&self, by: &By, topic: &Topic) -> Result<Vec<PresentUser>, Refusal> {
+        self.guard()?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(by, Action::Subscribe, topic, None)?;
         let (tenant, name) = (topic.tenant().clone(), topic.name().clone());

@@ -54,6 +54,9 @@ impl Node {
     }
 
     pub(crate) fn queue(&self, job: Job) {
+        if let Err(refusal) = self.guard() {
+            return (job.done)(Err(refusal));
+        }
         if let Err(job) = self.lanes.push(job) {
             (job.done)(Err(Refusal::unavailable(1000)));
         }

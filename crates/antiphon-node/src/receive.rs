@@ -13,6 +13,11 @@ impl Node {
     /// Offers a delivery to its feed and acts on the verdict.
     pub(crate) fn judge(&self, feed: &Arc<Feed>, revision: u64, delivery: Delivery) {
         let is_signal = delivery.position.is_none();
+        if is_signal && !self.is_verified() {
+            // An entry waits in its ring until it may leave; a signal would be of another time by then.
+            self.metrics.signals_dropped.inc();
+            return;
+        }
         match feed.offer(revision, delivery) {
             Verdict::Next | Verdict::Seen => {}
             // A signal's audience was brought up before it was judged, or is by whoever parked it.
@@ -41,7 +46,7 @@ impl Node {
             Parcel::Signal { topic, revision, number, sent_at, project, json } => {
                 // An entry has its place in the log; of a signal only this tells that it was heard before.
                 if !self.replays.is_first(origin, number, sent_at, now_ms()) {
-                    self.metrics.envelopes_refused.inc();
+                    self.metrics.signals_repeated.inc();
                     return;
                 }
                 let Some(feed) = self.hub.feed(&topic) else { return };
@@ -82,12 +87,16 @@ impl Inbox for Node {
     fn state(&self, state: BrokerState) {
         self.broker_changed.notify_one();
         let is_up = state == BrokerState::Up;
-        match (is_up, self.health.hears.swap(is_up, Ordering::Relaxed)) {
-            (true, false) => tracing::info!("the other nodes are heard"),
-            (false, _) => {
-                tracing::warn!("the other nodes are not heard: their entries come with the next tick")
+        let was_up = self.health.hears.swap(is_up, Ordering::Relaxed);
+        match state {
+            BrokerState::Up if was_up => {}
+            BrokerState::Up => tracing::info!("the other nodes are heard"),
+            BrokerState::Spare => {
+                tracing::warn!("the broker is silent: the other nodes are heard by the spare one");
             }
-            (true, true) => {}
+            BrokerState::Down => {
+                tracing::warn!("the other nodes are not heard: their entries come with the next tick");
+            }
         }
     }
 }

@@ -32,6 +32,9 @@ impl Node {
 
     /// Sends a signal at once if nothing has to be asked for it; else gives it back.
     pub fn signal_now(&self, by: &By, signal: Signal) -> Result<Result<(), Refusal>, Signal> {
+        if let Err(refusal) = self.guard() {
+            return Ok(Err(refusal));
+        }
         let tenant = signal.topic.tenant();
         let Some(revision) = self.engines.directory.revision_now(tenant).filter(|revision| *revision > 0)
         else {

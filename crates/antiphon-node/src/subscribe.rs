@@ -33,6 +33,7 @@ impl Node {
         topic: &Topic,
         position: Option<Position>,
     ) -> Result<Subscribed, Refusal> {
+        self.guard()?;
         self.keep_out_of_a_storm(topic, position)?;
         self.fresh(topic.tenant()).await.map_err(|error| refuse(&error))?;
         self.authorize(&By::User(caller.clone()), Action::Subscribe, topic, None)?;

@@ -24,6 +24,8 @@ pub enum Control {
         /// The revision it is at now.
         revision: u64,
     },
+    /// Its sender may not hear the first bell: ring the spare one too for a while.
+    Deaf,
     /// Who of yours is subscribed to this topic?
     PresenceAsk {
         /// Comes back in the answer.

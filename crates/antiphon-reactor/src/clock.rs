@@ -32,6 +32,7 @@ impl ShardThread {
             self.tell_positions();
         }
         self.go_on_draining(now);
+        self.let_go();
     }
 
     pub(crate) fn tell_positions(&mut self) {

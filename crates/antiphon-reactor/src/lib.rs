@@ -5,6 +5,7 @@
 mod clock;
 mod connection;
 mod drain;
+mod fence;
 mod links;
 mod outlet;
 mod places;

@@ -51,6 +51,8 @@ pub(crate) struct ShardThread {
     generation: u32,
     pub told_positions: Instant,
     pub drain: Option<Drain>,
+    /// Something was held back since the node could not verify who may have it.
+    pub holds_back: bool,
     is_killed: bool,
 }
 
@@ -83,6 +85,7 @@ impl ShardThread {
             generation: 0,
             told_positions: Instant::now(),
             drain: None,
+            holds_back: false,
             is_killed: false,
         })
     }
@@ -132,6 +135,7 @@ impl ShardThread {
                 self.take(post);
             }
             self.take_changes();
+            self.go_on_verified();
             self.pass();
             if Instant::now() >= next_tick {
                 self.tick();
@@ -242,6 +246,8 @@ impl ShardThread {
             }
         }
         match page {
+            // It is read again when it may leave.
+            Catchup::Page(..) if !self.may_deliver() => return,
             Catchup::Page(page, upto) => {
                 self.hub.give_page(key, &page, after, upto, &mut self.links);
             }
@@ -302,6 +308,9 @@ impl ShardThread {
 
     /// What has gathered leaves.
     fn pass(&mut self) {
+        if !self.may_deliver() {
+            return;
+        }
         let feeds = self.hub.dirty_feeds();
         if feeds.is_empty() {
             return;

@@ -107,6 +107,9 @@ impl ShardThread {
     /// Lets one subscriber go on from the ring, or asks for a page of the log.
     pub(crate) fn go_on_with(&mut self, index: usize, key: SubscriberKey) {
         loop {
+            if !self.may_deliver() {
+                return;
+            }
             match self.hub.go_on(key, &mut self.links) {
                 Ok(true) => return self.ask_page(index, key),
                 Ok(false) => return,

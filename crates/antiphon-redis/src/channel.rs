@@ -16,6 +16,7 @@ pub(crate) fn name(channel: &Channel) -> String {
     match channel {
         Channel::Topic(topic) => format!("antiphon:topic {} {}", topic.tenant(), topic.name()),
         Channel::Nodes => "antiphon nodes".to_owned(),
+        Channel::Node(node) => format!("antiphon node {node}"),
     }
 }
 

@@ -6,7 +6,7 @@ use antiphon_auth::{Authenticators, JwtAuthenticator, OpaqueAuthenticator};
 use antiphon_axum::{Doors, HttpOptions};
 use antiphon_core::{Broker, Limits, PlainChannel, PublishHook, Tasks, Tokens};
 use antiphon_memory::MemoryBus;
-use antiphon_node::{Engines, Node};
+use antiphon_node::{Bells, Engines, Node};
 use antiphon_protocol::ClusterSecret;
 use antiphon_redis::{RedisBroker, RedisOptions};
 use antiphon_sql::{Claim, Database, SqlError};
@@ -133,13 +133,20 @@ fn broker(
     let broker =
         RedisBroker::start(&options, tasks).map_err(|error| Failure::Usage(format!("`redis`: {error}")))?;
     let plain = config.redis_plain_topics.then(|| broker.clone() as Arc<dyn PlainChannel>);
+    // While Redis is away PostgreSQL rings.
+    let broker: Arc<dyn Broker> = match database.broker(secret, tasks) {
+        Some(spare) => Bells::start(broker, spare, secret, tasks),
+        None => broker,
+    };
     Ok((broker, plain))
 }
 
 /// Through what the other nodes are heard.
 pub fn other_nodes(config: &Config) -> String {
     match &config.redis {
-        Some(redis) => format!("heard through Redis at {redis}"),
+        Some(redis) => {
+            format!("heard through Redis at {redis}, and through PostgreSQL's LISTEN/NOTIFY while it is away")
+        }
         None if config.database.is_sqlite() => "none: a SQLite file has one node".to_owned(),
         None => "heard through PostgreSQL's LISTEN/NOTIFY".to_owned(),
     }

@@ -167,6 +167,8 @@ fn a_rule_a_key_or_a_bound_that_can_not_be_is_refused_with_status_2() {
         ("[jwt]\npublic_key = '/nowhere.pem'", "/nowhere.pem"),
         ("[limits]\nring_entries = 0", "ring_entries"),
         ("[limits]\nlease_ttl = '1s'", "lease_ttl"),
+        ("[limits]\nfence = '1s'", "fence"),
+        ("fence = 'open'", "fence"),
         ("[limits]\nhead_bytes = 4096", "a whole number from 8192 to"),
         ("rate_limit = '5'", "rate_limit"),
         ("listen = ", "antiphon.toml:1"),

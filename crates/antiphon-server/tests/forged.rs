@@ -170,7 +170,7 @@ fn of_a_million_forged_envelopes_none_reaches_a_client_and_every_true_one_does()
     assert!(run_antiphon(&["migrate", "--database", &database], &[]).unwrap().status.success());
     let key = crowd::key(&database);
     // No tick: what comes, comes over Redis. No heartbeat of the sockets either, which nobody answers meanwhile.
-    let config = "rate_limit = 0\n[limits]\ntick = '1h'\nkeep_alive = '1h'\n";
+    let config = "rate_limit = 0\n[limits]\ntick = '1h'\nfence = '3h'\nkeep_alive = '1h'\n";
     let args = ["--database", &database, "--redis", &redis.url()];
     let (node, other) = (Server::start(config, &args), Server::start(config, &args));
     let tokens = ["acme", "globex"].map(|tenant| other.token(&key, tenant, "ann"));
@@ -192,7 +192,8 @@ fn of_a_million_forged_envelopes_none_reaches_a_client_and_every_true_one_does()
     });
     let mut stranger = Stranger::new(&redis);
     let mut ear = Stranger::new(&redis);
-    crowd::wait("all is listened to", || redis.cli(&["PUBSUB", "CHANNELS"]).lines().count() == 4);
+    // Of topics three, one of all nodes, and one of each node's own.
+    crowd::wait("all is listened to", || redis.cli(&["PUBSUB", "CHANNELS"]).lines().count() == 6);
     let channels = channels();
     ear.subscribe(&channels);
 
@@ -235,9 +236,9 @@ fn of_a_million_forged_envelopes_none_reaches_a_client_and_every_true_one_does()
     drop((ear, says));
     stranger.publish(&[(channels[1].as_str(), signal.clone()), (channels[0].as_str(), signal)]);
     is_true(&mut hear);
-    crowd::wait("the copies are counted", || node.figure("envelopes_refused_total") == 2);
+    crowd::wait("the copies are counted", || node.figure("signals_repeated_total") == 2);
     let elsewhere = sealed_elsewhere(&heads, &mut random);
-    let (before, mut refused) = (node.resident_kib(), 2);
+    let (before, mut refused) = (node.resident_kib(), 0);
     for batch in 0..FORGED / BATCH {
         let messages: Vec<(&str, Vec<u8>)> = (0..BATCH)
             .map(|number| {
@@ -269,5 +270,6 @@ fn of_a_million_forged_envelopes_none_reaches_a_client_and_every_true_one_does()
     let grown = node.peak_kib().saturating_sub(before);
     println!("{refused} of {FORGED} refused; the node's memory grew by at most {grown} KiB");
     assert!(grown < GROWN_KIB, "{grown} KiB");
-    assert_eq!(node.figures(&["panics_total", "broker_up"]), [0, 1]);
+    // Under such a flood Redis may be doubted.
+    crowd::wait("Redis is trusted", || node.figures(&["panics_total", "broker_up"]) == [0, 1]);
 }

@@ -249,6 +249,11 @@ fn brokers(
         let options = antiphon_redis::RedisOptions::new(url.clone());
         let broker = antiphon_redis::RedisBroker::start(&options, tasks)?;
         let plain = builder.plain_topics.then(|| broker.clone() as Arc<dyn PlainChannel>);
+        // While Redis is away PostgreSQL rings.
+        let broker: Arc<dyn Broker> = match database.broker(secret, tasks) {
+            Some(spare) => antiphon_node::Bells::start(broker, spare, secret, tasks),
+            None => broker,
+        };
         return Ok((broker, plain));
     }
     #[cfg(not(feature = "redis"))]

@@ -5,6 +5,7 @@ pub(crate) mod asks;
 pub(crate) mod audiences;
 pub(crate) mod door;
 pub(crate) mod existing;
+pub(crate) mod fence;
 pub(crate) mod health;
 pub(crate) mod lane;
 pub(crate) mod leases;

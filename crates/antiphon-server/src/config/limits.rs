@@ -155,6 +155,8 @@ bounds! {
     tick: Span,
     /// The same while the broker is away, when only this tells of other nodes.
     tick_without_broker: Span,
+    /// How long a node may deliver and take work without having read the revisions of all local tenants.
+    fence: Span,
     /// How long an entry that came before those before it waits for them, until they are read from the store.
     reorder_patience: Span,
     /// How often a node renews its lease.

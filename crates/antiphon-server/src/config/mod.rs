@@ -5,6 +5,7 @@
 
 mod address;
 mod error;
+mod fence;
 mod jwt;
 mod layers;
 mod limits;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{DatabaseUrl, Hidden, HookSecret, HttpUrl, ListenAddress, RedisUrl};
 pub use error::ConfigError;
+pub use fence::Fence;
 pub use jwt::{JwtParts, JwtSection};
 pub use layers::{Environment, Origin, Settings};
 pub use limits::LimitsSection;
@@ -56,6 +58,9 @@ pub struct Config {
     pub drain: Span,
     /// For how long the node is not ready but still accepts, before a drain.
     pub drain_delay: Span,
+    /// What a node does with its clients once it could verify nothing for `limits.fence`: `close` or `hold`.
+    #[schemars(extend("x-value" = "ACTION"))]
+    pub fence: Fence,
     /// An origin whose pages may connect, such as `https://app.example.com`.
     #[schemars(extend("x-value" = "URL"))]
     #[serde(deserialize_with = "address::origins")]
@@ -134,6 +139,7 @@ impl Default for Config {
             redis_plain_topics: false,
             drain: Span(std::time::Duration::from_secs(10)),
             drain_delay: Span::default(),
+            fence: Fence::Close,
             allowed_origin: Vec::new(),
             trusted_proxy: Vec::new(),
             tls_cert: None,
@@ -167,6 +173,7 @@ impl Config {
         Limits {
             rate_per_second: self.rate_limit,
             connections: self.max_connections,
+            fence_action: self.fence.into(),
             retention: (!self.retention.0.is_zero()).then_some(self.retention.0),
             retention_count: Some(self.retention_count).filter(|most| *most > 0),
             retention_bytes: Some(self.retention_bytes).filter(|most| *most > 0),
@@ -223,6 +230,9 @@ impl Config {
         }
         if (1..RETENTION_BYTES_MIN).contains(&self.retention_bytes) {
             return refuse(&format!("`retention_bytes` must be 0 or at least {RETENTION_BYTES_MIN}"));
+        }
+        if self.limits.fence.0 < 3 * self.limits.tick.0 {
+            return refuse("`limits.fence` must be at least three times `limits.tick`");
         }
         for (index, rule) in self.topics.iter().enumerate() {
             if let Some(fault) = rule.fault() {

@@ -14,6 +14,7 @@ pub(super) fn name(secret: &ClusterSecret, channel: &Channel) -> String {
     let text = match channel {
         Channel::Topic(topic) => format!("topic {} {}", topic.tenant(), topic.name()),
         Channel::Nodes => "nodes".to_owned(),
+        Channel::Node(node) => format!("node {node}"),
     };
     let mut name = String::with_capacity(32);
     for byte in &secret.key(b"bell channel", text.as_bytes())[..16] {
