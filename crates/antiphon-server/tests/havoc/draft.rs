@@ -33,9 +33,26 @@ pub struct Draft {
 impl Draft {
     /// The `number`th of this speaker.
     pub fn new(speaker: &Speaker, number: u64, rng: &mut Rng) -> Self {
-        let topic = rng.pick(&topics(&speaker.tenant)).clone();
-        let said = rng.percent(30) && !topic.starts_with("project:");
-        let project = said.then(|| rng.pick(&PROJECTS).to_string());
+        // Mostly to projects of which it is a member, unless it was removed.
+        let member: usize =
+            speaker.user.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap();
+        let mine: &[&str] = match member {
+            0..4 => &PROJECTS[..1],
+            4..7 => &PROJECTS,
+            7..10 => &PROJECTS[1..],
+            _ => &[],
+        };
+        let projects = if rng.percent(5) { &PROJECTS } else { mine };
+        let mut topic = rng.pick(&[&*speaker.tenant, "news", "chat:1"]).to_string();
+        let mut project = None;
+        if rng.percent(40) && !projects.is_empty() {
+            let chosen = *rng.pick(projects);
+            if rng.percent(60) {
+                topic = format!("project:{chosen}");
+            } else {
+                project = Some(chosen.to_owned());
+            }
+        }
         let draft = Self { topic, project, key: format!("{}-{number}", speaker.name), text: String::new() };
         let audience = draft.audience().unwrap_or("-");
         let filler = "x".repeat(rng.below(200));

@@ -86,6 +86,8 @@ pub struct Client {
     given: BTreeMap<String, BTreeMap<String, Option<u64>>>,
     connection: u32,
     node: String,
+    /// The node has taken the token; before that nothing else may be said.
+    is_known: bool,
     next_draft: Instant,
     /// The token that was refused.
     refused: Option<String>,
@@ -106,6 +108,7 @@ impl Client {
             given: BTreeMap::new(),
             connection: 0,
             node: String::new(),
+            is_known: false,
             next_draft,
             refused: None,
         }
@@ -159,7 +162,8 @@ impl Client {
         for stream in self.streams.values_mut() {
             let position = stream.position.take();
             // What was unsubscribed comes back in its own time.
-            let due = stream.due.filter(|due| *due > now && !stream.is_on);
+            let soon = now + Duration::from_secs(10);
+            let due = stream.due.filter(|due| *due > now && *due < soon && !stream.is_on);
             *stream = Stream { position, due, ..Stream::default() };
         }
         self.given.clear();
@@ -185,13 +189,14 @@ impl Client {
         let leaves = Instant::now() + self.rng.millis(2_000, 40_000);
         let mut heard = Instant::now();
         let mut pinged = Instant::now();
+        self.is_known = false;
         self.subscribe(&mut raw, Some(token)).await?;
         loop {
             let now = Instant::now();
             if self.company.is_over() || now > heard + SILENCE || (now > leaves && !self.company.is_quiet()) {
                 return None;
             }
-            if now > pinged + PINGS {
+            if self.is_known && now > pinged + PINGS {
                 pinged = now;
                 raw.send_json(&json!({"type": "PING"})).await.ok()?;
             }
@@ -215,6 +220,9 @@ impl Client {
     /// When there is something to say.
     fn wakes(&self) -> Instant {
         let far = Instant::now() + SILENCE;
+        if !self.is_known {
+            return far;
+        }
         let publishes = self.open.values().filter(|open| open.sent.is_none()).map(|open| open.due);
         let streams = self.streams.values().filter(|stream| !stream.is_on).filter_map(|stream| stream.due);
         let draft = if self.open.len() < OPEN_MAX { self.next_draft } else { far };
@@ -224,6 +232,9 @@ impl Client {
     /// Says what is due.
     async fn speak(&mut self, raw: &mut Raw) -> Option<()> {
         let now = Instant::now();
+        if !self.is_known {
+            return Some(());
+        }
         if self.streams.values().any(|stream| !stream.is_on && stream.due.is_some_and(|due| due <= now)) {
             self.subscribe(raw, None).await?;
         }
@@ -267,8 +278,8 @@ impl Client {
             if stream.is_on || stream.due.is_some_and(|due| due > now) {
                 continue;
             }
-            // Until it is answered it is not asked for again.
-            stream.due = Some(now + SILENCE);
+            // Until it is answered, or the connection is lost, it is not asked for again.
+            stream.due = Some(now + Duration::from_secs(3600));
             given.insert(topic.clone(), stream.position.as_deref().map(|position| place(position).offset));
             if let Some(position) = &stream.position {
                 positions.insert(topic.clone(), json!(position));
@@ -334,8 +345,14 @@ impl Client {
                     self.recorder().end_publish();
                 }
             }
+            // The token could not be looked at: somebody else is asked.
+            "ERROR" if !self.is_known => return None,
             "ERROR" => self.hear_error(&frame),
-            "SUBSCRIPTION_SUCCESSFUL" => self.hear_subscribed(&frame),
+            "PONG" => self.is_known = true,
+            "SUBSCRIPTION_SUCCESSFUL" => {
+                self.is_known = true;
+                self.hear_subscribed(&frame);
+            }
             "POSITION" => self.moved(&frame),
             "RESET" => self.hear_reset(&frame),
             "UNSUBSCRIPTION_SUCCESSFUL" => {
@@ -344,6 +361,7 @@ impl Client {
             }
             "UNSUBSCRIBED" => self.ended(said("topic"), EndedBy::Server),
             "TERMINATE_CONNECTION" => {
+                assert_ne!(said("text"), "NO_TOKEN_PROVIDED", "it was provided");
                 self.refused = Some(token.to_owned());
                 return None;
             }
@@ -355,10 +373,12 @@ impl Client {
 
     fn hear_error(&mut self, frame: &Value) {
         let reference = frame["ref"].as_str().unwrap_or_default();
-        if self.given.remove(reference).is_some() {
+        if let Some(given) = self.given.remove(reference) {
             // All of it was refused; it is asked for again.
             let due = Some(Instant::now() + self.rng.millis(500, 2_000));
-            self.streams.values_mut().filter(|stream| !stream.is_on).for_each(|stream| stream.due = due);
+            for topic in given.into_keys() {
+                self.streams.entry(topic).or_default().due = due;
+            }
             return;
         }
         let Ok(number) = reference.parse() else { return };
