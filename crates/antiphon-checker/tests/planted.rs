@@ -3,7 +3,7 @@
 
 mod support;
 
-use antiphon_checker::{Bounds, Event, History, Kind, check};
+use antiphon_checker::{Bounds, Event, History, Kind, Outcome, Place, check, fingerprint};
 use support::{Rng, clean_history, plant};
 
 const SEEDS: u64 = 40;
@@ -176,4 +176,81 @@ fn a_history_reads_back_as_it_was_written() {
     let error =
         History::read(&b"{\"event\":\"left\",\"client\":\"a\",\"at\":1}\n{\"event\":\"nonsense\"}\n"[..]);
     assert!(error.unwrap_err().to_string().starts_with("line 2 of the history is no event"));
+}
+
+/// How much a long run may be: `CHECKER_ENTRIES` (100,000), each received by ten clients.
+#[test]
+fn one_reception_that_is_missing_among_a_million_is_found() {
+    let entries: u64 =
+        std::env::var("CHECKER_ENTRIES").ok().map_or(100_000, |entries| entries.parse().unwrap());
+    let begun = std::time::Instant::now();
+    let history = large_history(entries, 10, Some((3, entries / 2)));
+    let recorded = begun.elapsed();
+    let report = check(&history, &BOUNDS);
+    println!("{entries} entries: recorded in {recorded:?}, checked by {:?}", begun.elapsed());
+    assert_eq!((report.receptions, report.count(Kind::Loss)), (entries * 10 - 1, 1), "{report}");
+    assert_eq!(report.counts.len(), 1);
+}
+
+/// A hundred topics in turn; all clients get all but one reception.
+fn large_history(entries: u64, clients: u64, missing: Option<(u64, u64)>) -> History {
+    let mut history = History::new();
+    let name = |client: u64| format!("client{client}");
+    let place = |number: u64| Place { offset: number / 100 + 1, link: number };
+    let topics = 100.min(entries);
+    let topic = |number: u64| format!("topic{}", number % topics);
+    for client in 0..clients {
+        let user = Some(name(client));
+        history.push(Event::Client { client: name(client), tenant: "acme".into(), user });
+        for number in 0..topics {
+            let from = Place { offset: 0, link: 0 };
+            let (client, topic) = (name(client), topic(number));
+            history.push(Event::Subscribed {
+                client,
+                connection: 1,
+                topic,
+                given: None,
+                from,
+                recovered: false,
+                at: 1,
+            });
+        }
+    }
+    for number in 0..entries {
+        let (sent, hash, key) =
+            (10 * number + 10, fingerprint(&number.to_le_bytes()), format!("key{number}"));
+        let outcome = Outcome::Accepted { place: place(number), duplicate: false };
+        history.push(Event::Published {
+            client: name(0),
+            connection: 1,
+            node: "node0".into(),
+            topic: topic(number),
+            project: None,
+            key: key.clone(),
+            hash,
+            sent,
+            answered: Some(sent + 5),
+            outcome,
+        });
+        history.push(Event::Row {
+            tenant: "acme".into(),
+            topic: topic(number),
+            place: place(number),
+            author: Some(name(0)),
+            project: None,
+            key: Some(key),
+            hash,
+        });
+        for client in (0..clients).filter(|client| missing != Some((*client, number))) {
+            let (tenant, topic) = ("acme".into(), topic(number));
+            let client = name(client);
+            let place = place(number);
+            history.push(Event::Received { client, connection: 1, tenant, topic, place, hash, at: sent + 6 });
+        }
+    }
+    for number in 0..topics {
+        let head = (entries + topics - 1 - number) / topics;
+        history.push(Event::Log { tenant: "acme".into(), topic: topic(number), head, trimmed: 0 });
+    }
+    history
 }

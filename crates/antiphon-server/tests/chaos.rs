@@ -237,7 +237,7 @@ fn nothing_is_lost_doubled_reordered_or_leaked_whatever_breaks() {
     });
 
     let mut faults = faults::run(&mut cluster, &recorder, &mut rng, plan.rounds);
-    let (healed, open) = runtime.block_on(async {
+    let (history, open) = runtime.block_on(async {
         // poll: until so many were published.
         while recorder.published() < plan.entries {
             pause(Duration::from_millis(100)).await;
@@ -268,7 +268,9 @@ fn nothing_is_lost_doubled_reordered_or_leaked_whatever_breaks() {
         "faults": faults, "clients": plan.tenants * plan.users, "seconds": begun.elapsed().as_secs(),
         "publishes_without_an_answer": open,
     });
-    let report = judge("chaos", &plan, healed, &cluster, figures);
+    let report = judge("chaos", &plan, history, &cluster, figures);
     assert!(report.is_clean(), "{report}");
     assert_eq!(open, 0, "every publish was answered in the end");
+    // It was no idle run.
+    assert!(report.recoveries > 100 && report.unknown > 10 && report.receptions > 5 * report.entries);
 }
