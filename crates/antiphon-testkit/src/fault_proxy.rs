@@ -102,11 +102,7 @@ impl FaultProxy {
     /// `url` with its host and port replaced by the proxy's: what a client is given instead of the server's URL.
     #[must_use]
     pub fn url_for(&self, url: &str) -> String {
-        let start = url.find("://").map_or(0, |at| at + 3);
-        let end = url[start..].find('/').map_or(url.len(), |at| start + at);
-        let authority = &url[start..end];
-        let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
-        format!("{}{user}{}{}", &url[..start], self.address, &url[end..])
+        url_through(self.address, url)
     }
 
     /// Resets all connections that are open; new ones are served.
@@ -189,6 +185,14 @@ impl Shared {
             _ => (bytes, false),
         }
     }
+}
+
+pub(crate) fn url_through(proxy: SocketAddr, url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find('/').map_or(url.len(), |at| start + at);
+    let authority = &url[start..end];
+    let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
+    format!("{}{user}{}{}", &url[..start], proxy, &url[end..])
 }
 
 async fn serve(shared: Arc<Shared>, address: SocketAddr, bound: mpsc::Sender<io::Result<()>>) {

@@ -11,6 +11,7 @@
 //! ```
 
 mod antiphon;
+mod commit_cutter;
 mod error;
 mod fault_proxy;
 mod haproxy;
@@ -26,6 +27,7 @@ mod wait;
 mod watchdog;
 
 pub use antiphon::{Antiphon, AntiphonLaunch, Finished, antiphon_binary, run_antiphon};
+pub use commit_cutter::CommitCutter;
 pub use error::StartError;
 pub use fault_proxy::{Counters, Direction, FaultProxy};
 pub use haproxy::Haproxy;

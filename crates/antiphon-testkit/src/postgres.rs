@@ -135,6 +135,13 @@ impl Postgres {
         self.process.kill9();
     }
 
+    /// Ends it at once by its own hand (SIGQUIT, the immediate shutdown): as a crash, it recovers at the next start.
+    /// Returns when it is reaped.
+    pub fn quit(&mut self, deadline: Duration) -> Option<ExitStatus> {
+        self.process.signal(Signal::QUIT);
+        self.process.wait(deadline)
+    }
+
     /// Freezes it with all its backends (SIGSTOP).
     pub fn stop(&mut self) {
         self.process.signal_all(Signal::STOP);

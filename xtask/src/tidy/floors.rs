@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8, May)] = &[
     ("antiphon-hub", 2, May::Only(&["antiphon-protocol", "antiphon-ws"])),
     ("antiphon-core", 2, May::Only(&["antiphon-protocol"])),
     ("antiphon-client", 2, May::Only(&["antiphon-protocol"])),
+    ("antiphon-checker", 2, May::Only(&["antiphon-protocol"])),
     ("antiphon-node", 3, May::Only(&["antiphon-hub", "antiphon-core", "antiphon-protocol"])),
     ("antiphon-memory", 3, ENGINE),
     ("antiphon-redis", 3, ENGINE),
@@ -78,6 +79,7 @@ const FLOORS: &[(&str, u8, May)] = &[
 /// servers, and a node or a session is tested on an engine.
 const FOR_TESTS: &[&str] = &[
     "antiphon-testkit",
+    "antiphon-checker",
     "antiphon-contract",
     "antiphon-memory",
     "antiphon-redis",
