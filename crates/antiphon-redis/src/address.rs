@@ -65,33 +65,52 @@ pub struct RedisUrl {
 }
 
 /// What is wrong with a URL; it repeats nothing of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisUrlError {
     /// Another scheme, or none.
-    #[error(
-        "expected `redis://HOST:PORT`, `redis-sentinel://HOST:PORT,HOST:PORT/MASTER` or \
-         `redis-cluster://HOST:PORT,HOST:PORT`, with `rediss` for TLS"
-    )]
     Scheme,
     /// No host, a bad one, or more than may be.
-    #[error(
-        "expected HOST:PORT behind the scheme; several, with commas between, for Sentinel and Cluster alone"
-    )]
     Servers,
     /// A user or a password that is not percent-encoded text.
-    #[error(
-        "expected USER:PASSWORD@ before the first host, with `@`, `/`, `:` and `,` in them percent-encoded"
-    )]
     Login,
     /// The path is no database, or names no master.
-    #[error(
-        "expected `/DATABASE` (a number) at the end of redis://, `/MASTER` or `/MASTER/DATABASE` of redis-sentinel://, and nothing of redis-cluster://"
-    )]
     Path,
     /// A parameter that is not known.
-    #[error("`?` may only be followed by `sentinel_user` and `sentinel_password`, of redis-sentinel://")]
     Query,
 }
+
+impl RedisUrlError {
+    /// What was expected.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheme => {
+                "expected `redis://HOST:PORT`, `redis-sentinel://HOST:PORT,HOST:PORT/MASTER` or \
+                 `redis-cluster://HOST:PORT,HOST:PORT`, each with USER:PASSWORD@ before the first host if need be, \
+                 and with `rediss` for TLS"
+            }
+            Self::Servers => {
+                "expected HOST:PORT behind the scheme; several, with commas between, for redis-sentinel:// and \
+                 redis-cluster:// alone"
+            }
+            Self::Login => "expected USER:PASSWORD@ before the first host, percent-encoded",
+            Self::Path => {
+                "expected `/DATABASE` (a number) or nothing at the end of redis://, `/MASTER` or `/MASTER/DATABASE` at \
+                 that of redis-sentinel://, and nothing at that of redis-cluster://"
+            }
+            Self::Query => {
+                "behind `?` there may only be `sentinel_user` and `sentinel_password`, of redis-sentinel://"
+            }
+        }
+    }
+}
+
+impl fmt::Display for RedisUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for RedisUrlError {}
 
 impl RedisUrl {
     /// The URL with its passwords.

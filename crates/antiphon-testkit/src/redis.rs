@@ -126,6 +126,13 @@ impl Redis {
         run_cli(command, args)
     }
 
+    /// [`Redis::cli`] for a server that may hang up: what it says, empty if it says nothing.
+    #[must_use]
+    pub fn try_cli(&self, args: &[&str]) -> String {
+        let output = self.command().args(args).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()).unwrap_or_default()
+    }
+
     /// Says one command a line through one redis-cli, for where there are thousands.
     ///
     /// # Panics

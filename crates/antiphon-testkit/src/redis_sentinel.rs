@@ -44,7 +44,7 @@ impl RedisSentinel {
         let of_master = vec!["--replicaof".into(), "127.0.0.1".into(), master.port().to_string()];
         let replica = Redis::start_with(options([auth, of_master].concat()))?;
         wait_until(PATIENCE, "the replica follows", || {
-            replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+            replica.try_cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let mut sentinels = Vec::new();
         for _ in 0..3 {
@@ -108,7 +108,7 @@ impl Sentinel {
         let port = free_port();
         let mut config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 5000\n",
+             sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 2000\n",
             folder.path().display()
         );
         if let Some(password) = password {
