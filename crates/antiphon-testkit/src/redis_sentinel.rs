@@ -92,6 +92,17 @@ impl RedisSentinel {
         wait_until(PATIENCE, "the other one is the master", || self.master() != before);
     }
 
+    /// Says a command to every sentinel.
+    ///
+    /// # Panics
+    /// When one of them reports an error.
+    #[track_caller]
+    pub fn all_sentinels(&self, args: &[&str]) {
+        for sentinel in &self.sentinels {
+            sentinel.cli(args);
+        }
+    }
+
     /// Freezes (or lets go on) the sentinel of this number.
     pub fn freeze_sentinel(&mut self, at: usize, is_frozen: bool) {
         let signal = if is_frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT };
