@@ -1,6 +1,9 @@
 //! Whose posts reach whom, and from when to when.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use antiphon_core::{Broker, Channel};
 use antiphon_protocol::{TenantId, Topic, TopicName};
@@ -78,12 +81,20 @@ async fn again(pair: &Pair<'_>, promises: &mut Promises) {
     let (news, marker) = (Channel::Topic(topic(&acme, "news")), Channel::Topic(topic(&acme, "marker")));
     pair.two.listen(&marker);
     for round in 0..100 {
-        // In some rounds listened to twice, or ignored again at once, before the broker had its turn.
+        // In some rounds listened to twice, or ignored again: at once, before the broker had its turn, or just in it.
+        let pause = || {
+            let end = Instant::now() + Duration::from_micros(round * 7);
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        };
         if round % 4 != 0 {
             pair.two.listen(&news);
+            pause();
         }
         if round % 2 == 1 {
             pair.two.ignore(&news);
+            pause();
         }
         // What is confirmed from now on is this beginning, not one before.
         pair.second.confirmed.lock().clear();
