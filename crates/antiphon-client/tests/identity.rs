@@ -1,4 +1,5 @@
 //! When a client comes back with another token, and when it does not come back at all.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

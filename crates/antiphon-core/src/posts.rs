@@ -19,6 +19,8 @@ pub struct Post {
     pub channel: String,
     /// The envelope.
     pub bytes: Bytes,
+    /// It was sent before, to somebody who sent it on.
+    pub is_again: bool,
 }
 
 impl Post {
@@ -49,9 +51,17 @@ impl Posts {
         (posts, WaitingPosts { queue: receiver, bytes })
     }
 
+    /// Another queue for so many posts, whose bytes count together with those of this one.
+    pub fn beside(&self, posts_max: usize) -> (Self, WaitingPosts) {
+        let (sender, receiver) = mpsc::channel(posts_max.max(1));
+        let bytes = self.waiting_bytes.clone();
+        let posts = Self { queue: sender, waiting_bytes: bytes.clone(), bytes_max: self.bytes_max };
+        (posts, WaitingPosts { queue: receiver, bytes })
+    }
+
     /// False if it has no room.
-    pub fn put(&self, channel: String, bytes: Bytes) -> bool {
-        let post = Post { channel, bytes };
+    pub fn put(&self, channel: String, bytes: Bytes, is_again: bool) -> bool {
+        let post = Post { channel, bytes, is_again };
         let size = post.size();
         if self.waiting_bytes.fetch_add(size, Ordering::Relaxed) + size <= self.bytes_max
             && self.queue.try_send(post).is_ok()
@@ -60,6 +70,16 @@ impl Posts {
         }
         self.waiting_bytes.fetch_sub(size, Ordering::Relaxed);
         false
+    }
+}
+
+impl Drop for WaitingPosts {
+    fn drop(&mut self) {
+        // The room of what nobody will take is for the queues beside.
+        self.queue.close();
+        while let Ok(post) = self.queue.try_recv() {
+            self.taken(post);
+        }
     }
 }
 
@@ -97,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_bounded_in_number_and_in_bytes_and_room_comes_back() {
         let (posts, mut waiting) = Posts::queue(3, 100);
-        let put = |size: usize| posts.put("c".into(), vec![0; size].into());
+        let put = |size: usize| posts.put("c".into(), vec![0; size].into(), false);
         assert!(put(60) && !put(60) && put(30) && !put(8) && put(1) && !put(1));
         assert_eq!(waiting.batch().await.len(), 3);
         assert!(put(99) && !put(0));
@@ -111,8 +131,18 @@ mod tests {
     async fn a_batch_ends_at_its_bytes() {
         let (posts, mut waiting) = Posts::queue(16 * 1024, 64 * 1024 * 1024);
         for _ in 0..100 {
-            assert!(posts.put("c".into(), vec![0; 64 * 1024].into()));
+            assert!(posts.put("c".into(), vec![0; 64 * 1024].into(), false));
         }
         assert!((16..=18).contains(&waiting.batch().await.len()));
+    }
+
+    #[tokio::test]
+    async fn queues_side_by_side_share_their_bytes_and_one_that_ends_gives_its_back() {
+        let (one, _waiting) = Posts::queue(3, 100);
+        let (two, gone) = one.beside(3);
+        let put = |posts: &Posts, size: usize| posts.put("c".into(), vec![0; size].into(), false);
+        assert!(put(&two, 89) && !put(&one, 20));
+        drop(gone);
+        assert!(put(&one, 20) && !put(&two, 1) && put(&one, 70));
     }
 }

@@ -1,38 +1,46 @@
-//! The broker: what the node asks for, handed to the two connections.
+//! The broker: what the node asks for, handed to the connections.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Posts, Tasks};
+use antiphon_core::{Broker, BrokerState, Channel, Inbox, PlainChannel, PlainInbox, Tasks};
 use antiphon_protocol::TenantId;
 use bytes::Bytes;
 
 use crate::{
-    channel::{Listened, name},
+    address::Form,
+    board::Board,
+    channel::{Listened, Named, Naming},
+    dialer::Dialer,
     dispatch::Dispatch,
-    listener,
-    options::{Dialer, RedisError, RedisOptions},
-    publisher,
+    options::{RedisError, RedisOptions},
+    publisher::Publisher,
+    routes::Routes,
 };
 
-/// The Broker on one Redis, and its plain channels.
+/// The Broker on Redis, and its plain channels.
 pub struct RedisBroker {
     dispatch: Arc<Dispatch>,
-    posts: Posts,
+    routes: Arc<Routes>,
+    naming: Naming,
 }
 
 impl RedisBroker {
     /// Starts to connect; whether Redis is there shows in its state. Its tasks end with `tasks`.
     pub fn start(options: &RedisOptions, tasks: &Tasks) -> Result<Arc<Self>, RedisError> {
         let dialer = Arc::new(Dialer::new(options)?);
+        let is_cluster = dialer.url.form == Form::Cluster;
+        let naming = if is_cluster { Naming::Partitions } else { Naming::Topics };
         let dispatch = Arc::new(Dispatch::default());
-        let (posts, waiting) = Posts::queue(options.queue, options.queue_bytes);
-        tasks.spawn_until_end(listener::run(dialer.clone(), dispatch.clone()));
-        tasks.spawn_until_end(publisher::run(dialer, dispatch.clone(), waiting));
-        Ok(Arc::new(Self { dispatch, posts }))
+        let routes = Arc::new(Routes::new(options.queue, options.queue_bytes));
+        tasks.spawn_until_end(Board::new(dialer.clone(), dispatch.clone(), routes.clone()).run());
+        let publisher = Publisher { dialer, dispatch: dispatch.clone(), routes: routes.clone() };
+        tasks.spawn_until_end(publisher.run());
+        Ok(Arc::new(Self { dispatch, routes, naming }))
     }
 
-    fn queue(&self, channel: String, bytes: Bytes) {
-        if !self.dispatch.ear.is_up() || !self.posts.put(channel, bytes) {
+    fn queue(&self, named: &Named, bytes: Bytes) {
+        let is_up = self.dispatch.ear.is_up();
+        if !is_up || !self.routes.put(&named.channel, named.wrap(bytes), false) {
             self.dispatch.drop_some(1);
         }
     }
@@ -44,15 +52,15 @@ impl Broker for RedisBroker {
     }
 
     fn listen(&self, channel: &Channel) {
-        self.dispatch.want(name(channel), Listened::Ours(channel.clone()));
+        self.dispatch.want(self.naming.ours(channel), Listened::Ours(channel.clone()));
     }
 
     fn ignore(&self, channel: &Channel) {
-        self.dispatch.ignore(&name(channel));
+        self.dispatch.ignore(&self.naming.ours(channel).name);
     }
 
     fn post(&self, channel: &Channel, bytes: Bytes) {
-        self.queue(name(channel), bytes);
+        self.queue(&self.naming.ours(channel), bytes);
     }
 
     fn current_state(&self) -> BrokerState {
@@ -70,7 +78,7 @@ impl PlainChannel for RedisBroker {
     }
 
     fn listen_plain(&self, tenant: &TenantId) {
-        self.dispatch.want(tenant.to_string(), Listened::Plain(tenant.clone()));
+        self.dispatch.want(self.naming.plain(tenant), Listened::Plain(tenant.clone()));
     }
 
     fn ignore_plain(&self, tenant: &TenantId) {
@@ -78,6 +86,6 @@ impl PlainChannel for RedisBroker {
     }
 
     fn post_plain(&self, tenant: &TenantId, json: Bytes) {
-        self.queue(tenant.to_string(), json);
+        self.queue(&self.naming.plain(tenant), json);
     }
 }

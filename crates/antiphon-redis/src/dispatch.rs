@@ -1,16 +1,20 @@
-//! What is done with what comes from Redis. Called from the connection's own task: it never blocks.
+//! What is done with what comes from Redis. Called from the connections' own tasks: it never blocks.
 
 use std::sync::{
-    Arc, OnceLock, Weak,
+    OnceLock, Weak,
     atomic::{AtomicU64, Ordering},
 };
 
-use antiphon_core::{Ear, PlainInbox};
+use antiphon_core::{Channel, Ear, PlainInbox};
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::{channel::Listened, interest::Interest, line::Line};
+use crate::{
+    channel::{Listened, Named, unwrap},
+    interest::Interest,
+    line::Line,
+};
 
 /// More than any envelope of ours, and any plain message, can have.
 const MESSAGE_BYTES_MAX: usize = 128 * 1024;
@@ -20,20 +24,22 @@ pub(crate) struct Dispatch {
     pub interest: Interest,
     /// The interest has changed.
     pub changed: Notify,
+    /// Where channels are is to be asked anew, soon.
+    pub unsettled: Notify,
     /// Redis is there again: whoever waits to try need not.
-    pub came: Notify,
+    pub came: watch::Sender<()>,
     pub ear: Ear,
     plain: OnceLock<Weak<dyn PlainInbox>>,
     pub dropped: AtomicU64,
 }
 
 impl Dispatch {
-    pub fn attach_plain(&self, inbox: &Arc<dyn PlainInbox>) {
-        drop(self.plain.set(Arc::downgrade(inbox)));
+    pub fn attach_plain(&self, inbox: &std::sync::Arc<dyn PlainInbox>) {
+        drop(self.plain.set(std::sync::Arc::downgrade(inbox)));
     }
 
-    pub fn want(&self, name: String, listened: Listened) {
-        self.interest.want(name, listened);
+    pub fn want(&self, named: Named, listened: Listened) {
+        self.interest.want(named, listened);
         self.changed.notify_one();
     }
 
@@ -42,9 +48,17 @@ impl Dispatch {
         self.changed.notify_one();
     }
 
-    pub fn set_up(&self, is_up: bool) {
+    /// Tells whether all that is wanted is heard, given that there is a connection.
+    pub fn settle(&self, is_connected: bool) {
+        let is_up = self.interest.settle(is_connected);
         if self.ear.set_up(is_up) && is_up {
-            self.came.notify_one();
+            self.came.send_replace(());
+        }
+    }
+
+    pub fn confirm(&self, channels: &[Channel]) {
+        if let Some(inbox) = self.ear.inbox() {
+            channels.iter().for_each(|channel| inbox.confirmed(channel));
         }
     }
 
@@ -58,8 +72,14 @@ impl Dispatch {
             return;
         }
         match info.kind {
-            PushKind::Message => self.message(info.data),
-            PushKind::Subscribe => self.confirmed(&info.data),
+            PushKind::Message | PushKind::SMessage => self.message(info.data),
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => {
+                if let Some(Value::BulkString(channel)) = info.data.first()
+                    && let Ok(channel) = std::str::from_utf8(channel)
+                {
+                    line.ended(channel);
+                }
+            }
             PushKind::Disconnection => line.lost.notify_one(),
             _ => {}
         }
@@ -71,33 +91,23 @@ impl Dispatch {
         else {
             return;
         };
+        let Ok(channel) = std::str::from_utf8(&channel) else { return };
+        let Some((name, bytes)) = unwrap(channel, Bytes::from(bytes)) else { return self.drop_some(1) };
         if bytes.len() > MESSAGE_BYTES_MAX {
-            self.drop_some(1);
-            return;
+            return self.drop_some(1);
         }
-        let Ok(name) = std::str::from_utf8(&channel) else { return };
-        match self.interest.of(name) {
+        match self.interest.of(&name) {
             Some(Listened::Ours(_)) => {
                 if let Some(inbox) = self.ear.inbox() {
-                    inbox.received(Bytes::from(bytes));
+                    inbox.received(bytes);
                 }
             }
             Some(Listened::Plain(tenant)) => {
                 if let Some(inbox) = self.plain.get().and_then(Weak::upgrade) {
-                    inbox.plain(&tenant, Bytes::from(bytes));
+                    inbox.plain(&tenant, bytes);
                 }
             }
             None => {}
-        }
-    }
-
-    fn confirmed(&self, data: &[Value]) {
-        let Some(Value::BulkString(channel)) = data.first() else { return };
-        let Ok(name) = std::str::from_utf8(channel) else { return };
-        if let Some(Listened::Ours(channel)) = self.interest.of(name)
-            && let Some(inbox) = self.ear.inbox()
-        {
-            inbox.confirmed(&channel);
         }
     }
 }

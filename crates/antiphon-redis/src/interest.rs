@@ -1,13 +1,20 @@
-//! What the node wants to hear, and what of that has changed since the listening connection was last told.
+//! What the node wants to hear, on which channels of Redis that comes, and which of these are heard.
 //!
-//! The node's calls only write down a wish; the listener takes the changes and says them to Redis. Nothing is kept of a
-//! channel that nobody wants.
+//! The node's calls only write down a wish; the board takes what has changed and says it to Redis. Nothing is kept of
+//! a channel that nobody wants.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use antiphon_core::Channel;
 use parking_lot::Mutex;
 
-use crate::channel::Listened;
+use crate::channel::{Listened, Named};
+
+/// How often in a row a channel may be sent on by one Redis to another, before it counts as lost.
+const HOPS_MAX: u8 = 5;
 
 #[derive(Default)]
 pub(crate) struct Interest {
@@ -17,118 +24,263 @@ pub(crate) struct Interest {
 
 #[derive(Default)]
 struct State {
-    wanted: HashMap<String, Listened>,
-    /// None while there is no connection to be told.
-    changed: Option<HashSet<String>>,
+    wanted: HashMap<Arc<str>, Wanted>,
+    channels: HashMap<Arc<str>, Subscription>,
+    /// Channels to subscribe or to unsubscribe.
+    changed: HashSet<Arc<str>>,
+    /// Names that are wanted on a channel that was heard already.
+    begun: HashSet<Arc<str>>,
+    /// Channels that were heard and are not any more: while there is one, the broker is down.
+    lost: HashSet<Arc<str>>,
+    is_up: bool,
+    numbers: u64,
 }
 
-/// What to say to Redis.
-#[derive(Debug, Default)]
-pub(crate) struct Changes {
-    pub subscribe: Vec<String>,
-    pub unsubscribe: Vec<String>,
+struct Wanted {
+    listened: Listened,
+    channel: Arc<str>,
+}
+
+struct Subscription {
+    /// Who wants it.
+    names: HashSet<Arc<str>>,
+    /// Of all beginnings, which one: a confirmation of an earlier one is none of this.
+    number: u64,
+    is_heard: bool,
+    hops: u8,
+}
+
+/// What to say to Redis of a channel: subscribe, for this beginning, or end it.
+pub(crate) type Wish = Option<u64>;
+
+impl State {
+    fn unhear(&mut self, channel: &Arc<str>, is_lost: bool) {
+        let Some(subscription) = self.channels.get_mut(channel) else { return };
+        // What confirms the beginning before does not confirm this one.
+        self.numbers += 1;
+        (subscription.is_heard, subscription.number) = (false, self.numbers);
+        if is_lost {
+            self.lost.insert(channel.clone());
+        }
+        self.changed.insert(channel.clone());
+    }
 }
 
 impl Interest {
-    /// Wants a channel. One that was wanted all along is told again too: its hearing is confirmed anew.
-    pub fn want(&self, name: String, listened: Listened) {
-        let mut state = self.state.lock();
-        if let Some(changed) = &mut state.changed {
-            changed.insert(name.clone());
+    /// Wants to hear a name. One that was wanted all along is confirmed anew.
+    pub fn want(&self, named: Named, listened: Listened) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Named { name, channel } = named;
+        state.wanted.insert(name.clone(), Wanted { listened, channel: channel.clone() });
+        if let Some(subscription) = state.channels.get_mut(&channel) {
+            subscription.names.insert(name.clone());
+            if subscription.is_heard {
+                state.begun.insert(name);
+            }
+            return;
         }
-        state.wanted.insert(name, listened);
+        state.numbers += 1;
+        let (names, number) = (HashSet::from([name]), state.numbers);
+        let subscription = Subscription { names, number, is_heard: false, hops: 0 };
+        state.channels.insert(channel.clone(), subscription);
+        if !state.is_up {
+            state.lost.insert(channel.clone());
+        }
+        state.changed.insert(channel);
     }
 
     pub fn ignore(&self, name: &str) {
-        let mut state = self.state.lock();
-        if state.wanted.remove(name).is_some()
-            && let Some(changed) = &mut state.changed
-        {
-            changed.insert(name.to_owned());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(Wanted { channel, .. }) = state.wanted.remove(name) else { return };
+        state.begun.remove(name);
+        let Some(subscription) = state.channels.get_mut(&channel) else { return };
+        subscription.names.remove(name);
+        if subscription.names.is_empty() {
+            state.channels.remove(&channel);
+            state.lost.remove(&channel);
+            state.changed.insert(channel);
         }
     }
 
-    /// What a channel is to the node, if it wants it.
+    /// What a name is to the node, if it wants it.
     pub fn of(&self, name: &str) -> Option<Listened> {
-        self.state.lock().wanted.get(name).cloned()
+        self.state.lock().wanted.get(name).map(|wanted| wanted.listened.clone())
     }
 
-    /// For a new connection: all that is wanted. From now on changes are noted for it.
-    pub fn begin(&self) -> Changes {
+    /// The channels that changed since the last look, and what to say of each.
+    pub fn take(&self) -> Vec<(Arc<str>, Wish)> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let wish = |channel: &Arc<str>| state.channels.get(channel).map(|subscription| subscription.number);
+        state.changed.drain().map(|channel| (channel.clone(), wish(&channel))).collect()
+    }
+
+    /// Redis has confirmed a beginning: what is heard from now on, if it is the newest one.
+    pub fn heard(&self, channel: &Arc<str>, number: u64) -> Vec<Channel> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let subscription =
+            state.channels.get_mut(channel).filter(|subscription| subscription.number == number);
+        let Some(subscription) = subscription else { return Vec::new() };
+        (subscription.is_heard, subscription.hops) = (true, 0);
+        state.lost.remove(channel);
+        let names = subscription.names.iter();
+        names.filter_map(|name| topic(&state.wanted, &mut state.begun, name)).collect()
+    }
+
+    /// What began on channels that were heard already.
+    pub fn begun(&self) -> Vec<Channel> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let begun = std::mem::take(&mut state.begun);
+        let is_heard = |name: &Arc<str>| {
+            let channel = state.wanted.get(name).map(|wanted| &wanted.channel);
+            channel.and_then(|channel| state.channels.get(channel)).is_some_and(|channel| channel.is_heard)
+        };
+        let begun: Vec<Arc<str>> = begun.into_iter().filter(is_heard).collect();
+        begun.iter().filter_map(|name| topic(&state.wanted, &mut state.begun, name)).collect()
+    }
+
+    /// A channel's Redis is not there, or not for it.
+    pub fn lost(&self, channel: &Arc<str>) {
+        self.state.lock().unhear(channel, true);
+    }
+
+    /// A channel is with another Redis now. False: it has been sent about too often, and is lost.
+    pub fn moved(&self, channel: &Arc<str>) -> bool {
         let mut state = self.state.lock();
-        state.changed = Some(HashSet::new());
-        Changes { subscribe: state.wanted.keys().cloned().collect(), unsubscribe: Vec::new() }
+        let hops = state.channels.get_mut(channel).map_or(0, |subscription| {
+            subscription.hops = subscription.hops.saturating_add(1);
+            subscription.hops
+        });
+        state.unhear(channel, hops > HOPS_MAX);
+        hops <= HOPS_MAX
     }
 
-    /// The changes since the last look.
-    pub fn take(&self) -> Changes {
+    /// We may not hear a channel, which is no outage.
+    pub fn refused(&self, channel: &Arc<str>) {
+        self.state.lock().lost.remove(channel);
+    }
+
+    /// Whether all that was heard is, given that there is a connection.
+    pub fn settle(&self, is_connected: bool) -> bool {
         let mut state = self.state.lock();
-        let changed = state.changed.as_mut().map(std::mem::take).unwrap_or_default();
-        let (subscribe, unsubscribe) =
-            changed.into_iter().partition(|name| state.wanted.contains_key(name.as_str()));
-        Changes { subscribe, unsubscribe }
+        state.is_up = is_connected && state.lost.is_empty();
+        state.is_up
     }
+}
 
-    /// Says once more what Redis refused, where it is still wanted.
-    pub fn again(&self, names: impl IntoIterator<Item = String>) {
-        let mut state = self.state.lock();
-        let State { wanted, changed: Some(changed) } = &mut *state else { return };
-        changed.extend(names.into_iter().filter(|name| wanted.contains_key(name.as_str())));
-    }
-
-    /// There is no connection to be told any more.
-    pub fn end(&self) {
-        self.state.lock().changed = None;
+/// The topic of a name that is confirmed now.
+fn topic(
+    wanted: &HashMap<Arc<str>, Wanted>,
+    begun: &mut HashSet<Arc<str>>,
+    name: &Arc<str>,
+) -> Option<Channel> {
+    begun.remove(name);
+    match &wanted.get(name)?.listened {
+        Listened::Ours(channel) => Some(channel.clone()),
+        Listened::Plain(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use antiphon_core::Channel;
+    use crate::channel::Naming;
+    use antiphon_protocol::{TenantId, Topic, TopicName};
 
-    fn wanted(names: &[&str]) -> Interest {
+    fn topic(name: &str) -> Channel {
+        Channel::Topic(Topic::new(TenantId::parse("acme").unwrap(), TopicName::parse(name).unwrap()))
+    }
+
+    fn want(interest: &Interest, naming: Naming, name: &str) -> Named {
+        let named = naming.ours(&topic(name));
+        interest.want(named.clone(), Listened::Ours(topic(name)));
+        named
+    }
+
+    /// Two topics of one partition.
+    fn neighbours() -> (String, String) {
+        let partition = |number: u32| Naming::Partitions.ours(&topic(&number.to_string())).channel;
+        let other = (1..).find(|number| partition(*number) == partition(0)).unwrap();
+        ("0".to_owned(), other.to_string())
+    }
+
+    #[test]
+    fn only_what_changed_is_said_and_only_the_newest_beginning_is_confirmed() {
         let interest = Interest::default();
-        names.iter().for_each(|name| interest.want((*name).to_owned(), Listened::Ours(Channel::Nodes)));
-        interest
+        interest.settle(true);
+        let a = want(&interest, Naming::Topics, "a");
+        let said = interest.take();
+        let [(channel, Some(first))] = said.as_slice() else { panic!("{said:?}") };
+        assert!(*channel == a.channel && interest.take().is_empty());
+        interest.ignore(&a.name);
+        want(&interest, Naming::Topics, "a");
+        assert!(interest.heard(&a.channel, *first).is_empty(), "that was the beginning before");
+        let Some((_, Some(second))) = interest.take().pop() else { panic!("it began again") };
+        assert_eq!(interest.heard(&a.channel, second), [topic("a")]);
+        interest.ignore(&a.name);
+        assert_eq!(interest.take(), [(a.channel.clone(), None)]);
+        assert!(interest.heard(&a.channel, second).is_empty());
     }
 
     #[test]
-    fn a_new_connection_is_told_all_and_then_only_what_changes() {
-        let interest = wanted(&["a", "b"]);
-        assert_eq!(interest.begin().subscribe.len(), 2);
-        assert!(interest.take().subscribe.is_empty());
-        interest.ignore("a");
-        interest.want("c".into(), Listened::Ours(Channel::Nodes));
-        let changes = interest.take();
-        assert_eq!((changes.subscribe, changes.unsubscribe), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    fn what_begins_on_a_channel_that_is_heard_is_confirmed_without_redis() {
+        let (interest, (one, two)) = (Interest::default(), neighbours());
+        interest.settle(true);
+        let first = want(&interest, Naming::Partitions, &one);
+        let Some((_, Some(number))) = interest.take().pop() else { panic!("it is new") };
+        let second = want(&interest, Naming::Partitions, &two);
+        let mut heard = interest.heard(&first.channel, number);
+        heard.sort_by_key(|channel| format!("{channel:?}").len());
+        assert_eq!(heard, [topic(&one), topic(&two)]);
+        assert!(interest.begun().is_empty());
+        interest.ignore(&second.name);
+        want(&interest, Naming::Partitions, &two);
+        assert_eq!((interest.begun(), interest.begun()), (vec![topic(&two)], Vec::new()));
+        assert!(interest.take().is_empty(), "Redis has nothing to be told");
+        want(&interest, Naming::Partitions, &two);
+        interest.lost(&first.channel);
+        assert!(interest.begun().is_empty(), "it will be confirmed with its channel");
+        assert!(interest.heard(&first.channel, number).is_empty(), "that was before it was lost");
+        let Some((_, Some(number))) = interest.take().pop() else { panic!("it begins again") };
+        assert_eq!(interest.heard(&first.channel, number).len(), 2);
     }
 
     #[test]
-    fn what_is_ignored_and_wanted_again_between_two_looks_is_subscribed_again() {
-        let interest = wanted(&["a"]);
-        interest.begin();
-        interest.ignore("a");
-        interest.want("a".into(), Listened::Ours(Channel::Nodes));
-        assert_eq!(interest.take().subscribe, ["a"]);
-    }
-
-    #[test]
-    fn what_came_and_went_leaves_nothing_also_without_a_connection() {
+    fn it_is_settled_while_nothing_is_lost_and_what_is_refused_or_given_up_is_not() {
         let interest = Interest::default();
-        for connected in [false, true, false] {
-            if connected {
-                interest.begin();
-            } else {
-                interest.end();
-            }
+        let [a, b, c] = ["a", "b", "c"].map(|name| want(&interest, Naming::Topics, name));
+        assert!(!interest.settle(true), "what was wanted before it was up is missing");
+        for (channel, number) in interest.take() {
+            interest.heard(&channel, number.unwrap());
+        }
+        assert!(interest.settle(true) && !interest.settle(false) && interest.settle(true));
+        want(&interest, Naming::Topics, "d");
+        assert!(interest.settle(true), "a beginning is no loss");
+        interest.lost(&a.channel);
+        interest.lost(&b.channel);
+        assert!(interest.moved(&c.channel) && !interest.settle(true));
+        interest.refused(&a.channel);
+        interest.ignore(&b.name);
+        assert!(interest.settle(true), "what moved is no loss at first");
+        assert!((0..HOPS_MAX).any(|_| !interest.moved(&c.channel)) && !interest.settle(true));
+    }
+
+    #[test]
+    fn what_came_and_went_leaves_nothing() {
+        for naming in [Naming::Topics, Naming::Partitions] {
+            let interest = Interest::default();
             for number in 0..1000 {
-                interest.want(number.to_string(), Listened::Ours(Channel::Nodes));
-                interest.ignore(&number.to_string());
+                let named = want(&interest, naming, &number.to_string());
+                interest.ignore(&named.name);
             }
             drop(interest.take());
+            let state = interest.state.lock();
+            assert!(state.wanted.is_empty() && state.channels.is_empty() && state.begun.is_empty());
+            assert!(state.lost.is_empty() && state.changed.is_empty());
         }
-        let state = interest.state.lock();
-        assert!(state.wanted.is_empty() && state.changed.is_none());
     }
 }

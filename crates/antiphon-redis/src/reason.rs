@@ -13,6 +13,10 @@ pub(crate) fn reason(error: &RedisError) -> String {
         ErrorKind::Io if error.is_connection_refusal() => "the connection was refused".to_owned(),
         // An I/O error tells of the socket, of the name's resolution or of TLS.
         ErrorKind::Io => error.to_string(),
+        // Words of ours.
+        ErrorKind::Client | ErrorKind::UnexpectedReturnType => {
+            error.detail().unwrap_or("it is not understood").to_owned()
+        }
         _ if matches!(code, "NOAUTH" | "WRONGPASS") => "it refuses the user or the password".to_owned(),
         kind if code.is_empty() => format!("{kind:?}"),
         kind => format!("{kind:?} ({code})"),

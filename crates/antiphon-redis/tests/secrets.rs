@@ -11,7 +11,7 @@ use std::{
 };
 
 use antiphon_redis::{RedisBroker, RedisError, RedisOptions};
-use antiphon_testkit::{Redis, RedisTls, or_skip, redis_or_skip, wait_until};
+use antiphon_testkit::{Redis, RedisCluster, RedisTls, or_skip, redis_or_skip, wait_until};
 use parking_lot::Mutex;
 use support::{PATIENCE, channel, node, node_with};
 
@@ -82,6 +82,8 @@ fn certificates(folder: &Path) -> RedisTls {
     let of_authority = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // Not the name that a certificate has by default: OpenSSL takes one that names itself for its own authority.
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "authority");
     let certificate = authority.self_signed(&of_authority).unwrap();
     let issuer = rcgen::Issuer::new(authority, of_authority);
     let of_redis = rcgen::KeyPair::generate().unwrap();
@@ -121,6 +123,42 @@ async fn redis_is_spoken_to_by_tls_if_its_authority_is_known_and_not_otherwise()
     assert!(!stranger.is_up() && !log.text().contains("over-tls"));
 }
 
+/// What a user of Redis needs, as docs/operations/redis.md has it.
+const RULES: [&str; 6] =
+    ["on", ">acl-pass", "resetchannels", "&antiphon*", "-@all", "+subscribe +unsubscribe +publish +ping"];
+const CLUSTER_RULES: &str = "+ssubscribe +sunsubscribe +spublish +cluster|slots +cluster|info";
+
+fn set_user(redis: &Redis, more: &str) {
+    let rules = RULES.iter().flat_map(|rule| rule.split(' ')).chain(more.split(' '));
+    let rules: Vec<&str> = ["ACL", "SETUSER", "node"].into_iter().chain(rules).collect();
+    assert_eq!(redis.cli(&rules), "OK");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_only_what_the_docs_name_is_enough_for_one_redis_and_for_a_cluster_by_tls() {
+    let test = "a_user_with_only_what_the_docs_name";
+    let docs = include_str!("../../../docs/operations/redis.md");
+    for rule in RULES[2..].iter().chain([&CLUSTER_RULES, &"+role"]) {
+        assert!(docs.contains(*rule), "{rule} is not in the docs");
+    }
+    let Some(redis) = redis_or_skip(test) else { return };
+    set_user(&redis, "+role");
+    let tasks = antiphon_core::Tasks::new(tokio::runtime::Handle::current());
+    let options = RedisOptions::new(redis.url().replace("://", "://node:acl-pass@"));
+    let broker = || RedisBroker::start(&options, &tasks).unwrap();
+    assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 19);
+
+    let folder = tempfile::tempdir().unwrap();
+    let tls = certificates(folder.path());
+    let Some(cluster) = or_skip(test, RedisCluster::start(Some("admin"), Some(tls.clone()))) else { return };
+    cluster.servers.iter().for_each(|server| set_user(server, CLUSTER_RULES));
+    let mut options = RedisOptions::new(cluster.url().replace("://:admin@", "://node:acl-pass@"));
+    assert!(options.url.starts_with("rediss-cluster://node:"));
+    options.ca_file = Some(tls.ca);
+    let broker = || RedisBroker::start(&options, &tasks).unwrap();
+    assert_eq!(antiphon_contract::broker::suite(broker(), broker()).await, 19);
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_the_options_is_told_at_once_and_without_a_password() {
     let tasks = antiphon_core::Tasks::new(tokio::runtime::Handle::current());
@@ -134,11 +172,15 @@ async fn what_is_wrong_with_the_options_is_told_at_once_and_without_a_password()
         "pass1",
         "http://u:pass1@x",
         "redis-sentinel://u:pass1@x",
+        "redis-cluster://u:pass1@x/1",
         "redis://u:pass1@h:port",
         "redis://:pass1@h/x",
     ] {
         let error = start(url, None);
-        assert!(matches!(error, RedisError::Url) && !error.to_string().contains("pass1"), "{url}: {error}");
+        assert!(
+            matches!(error, RedisError::Url(_)) && !error.to_string().contains("pass1"),
+            "{url}: {error}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     let garbage = folder.path().join("ca.pem");

@@ -1,5 +1,6 @@
 //! The conversations of clients/conformance.json, between the Rust client and real nodes: the same list that the
 //! JavaScript client keeps to.
+#![allow(clippy::unwrap_used)]
 
 mod clients {
     pub mod conversation;

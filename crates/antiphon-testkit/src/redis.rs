@@ -5,6 +5,7 @@ use crate::log::Log;
 use crate::port::free_port;
 use crate::process::{Launch, Process, find_program};
 use rustix::process::Signal;
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -120,6 +121,34 @@ impl Redis {
     /// When redis-cli can't be run or reports an error.
     #[track_caller]
     pub fn cli(&self, args: &[&str]) -> String {
+        let mut command = self.command();
+        command.args(args);
+        run_cli(command, args)
+    }
+
+    /// [`Redis::cli`] for a server that may hang up: what it says, empty if it says nothing.
+    #[must_use]
+    pub fn try_cli(&self, args: &[&str]) -> String {
+        let output = self.command().args(args).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()).unwrap_or_default()
+    }
+
+    /// Says one command a line through one redis-cli, for where there are thousands.
+    ///
+    /// # Panics
+    /// When redis-cli can't be run or one of the answers is an error.
+    #[track_caller]
+    pub fn cli_lines(&self, lines: &str) {
+        let mut file = tempfile::tempfile().expect("a temporary file can be made");
+        file.write_all(lines.as_bytes()).and_then(|()| file.rewind()).expect("it can be written");
+        let mut command = self.command();
+        command.stdin(file);
+        let answers = run_cli(command, &["several"]);
+        let error = answers.lines().find(|line| line.starts_with("ERR ") || line.starts_with("MOVED "));
+        assert!(error.is_none(), "redis-cli: {error:?}");
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new("redis-cli");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         if let Some(password) = &self.options.password {
@@ -128,8 +157,7 @@ impl Redis {
         if let Some(tls) = &self.options.tls {
             command.args(["--tls", "--cacert"]).arg(&tls.ca);
         }
-        command.args(args);
-        run_cli(command, args)
+        command
     }
 
     /// `kill -9`; returns when it is reaped.

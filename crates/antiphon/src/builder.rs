@@ -140,7 +140,7 @@ impl Builder {
         self
     }
 
-    /// Where the nodes hear each other: `redis://...` or `rediss://...`.
+    /// Where the nodes hear each other: `redis://...`, `redis-sentinel://...` or `redis-cluster://...`, with `rediss` for TLS.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.redis = Some(url.into());
         self

@@ -15,9 +15,6 @@ pub fn redacted(url: &Url) -> String {
     if shown.password().is_some() {
         // These fail only for URLs that can't have a password.
         let _ = shown.set_password(Some("***"));
-    } else if !shown.username().is_empty() && shown.scheme().starts_with("redis") {
-        // A password in the place of the name is a common slip.
-        let _ = shown.set_username("***");
     }
     if shown.query().is_some() {
         let pairs: Vec<(String, String)> = shown
@@ -94,17 +91,17 @@ impl fmt::Display for DatabaseUrl {
 /// Where nodes hear each other.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct RedisUrl(Url);
+pub struct RedisUrl(antiphon_redis::RedisUrl);
 
 impl RedisUrl {
-    /// The URL with its password.
+    /// The URL with its passwords.
     pub fn secret(&self) -> &str {
-        self.0.as_str()
+        self.0.secret()
     }
 
     /// Is it spoken to through TLS?
     pub fn is_tls(&self) -> bool {
-        self.0.scheme() == "rediss"
+        self.0.is_tls()
     }
 }
 
@@ -112,18 +109,13 @@ impl FromStr for RedisUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected `redis://HOST:PORT` or `rediss://USER:PASSWORD@HOST:PORT`";
-        let url = Url::parse(text).map_err(|_| EXPECTED)?;
-        match url.scheme() {
-            "redis" | "rediss" if url.host_str().is_some_and(|host| !host.is_empty()) => Ok(Self(url)),
-            _ => Err(EXPECTED),
-        }
+        text.parse().map(Self).map_err(antiphon_redis::RedisUrlError::as_str)
     }
 }
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redacted(&self.0))
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -327,8 +319,6 @@ mod tests {
             "postgres://app:canary@db/antiphon",
             "postgres://app:can%61ry%40canary@db/antiphon",
             "postgres:///antiphon?host=/run&user=app&password=canary",
-            "redis://canary@localhost",
-            "rediss://:canary@localhost:6380/0",
             "https://issuer.example/keys?api_key=canary&Token=canary",
         ] {
             let shown = shown(text);
@@ -341,6 +331,19 @@ mod tests {
         let secret: HookSecret = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5".parse().unwrap();
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(shown("postgres://app@db/antiphon"), "postgres://app@db/antiphon");
+        for text in [
+            "redis://canary@localhost",
+            "rediss://:canary@localhost:6380/0",
+            "redis-sentinel://u:canary@a,b:1/m?sentinel_password=canary",
+            "rediss-cluster://u:c%61nary@a:1,b",
+        ] {
+            let redis: RedisUrl = text.parse().unwrap();
+            assert!(
+                !format!("{redis} {redis:?}").contains("canary") && redis.to_string().contains("***"),
+                "{redis}"
+            );
+            assert_eq!((redis.secret(), redis.is_tls()), (text, text.starts_with("rediss")));
+        }
         let database: DatabaseUrl = "postgres://app:canary@db/antiphon".parse().unwrap();
         assert!(!format!("{database} {database:?}").contains("canary"));
         assert!(database.secret().contains("canary"));
@@ -351,7 +354,9 @@ mod tests {
         for text in ["mysql://u:canary@h/d", "canary", "sqlite:", "postgres://u:canary@h:port/d"] {
             assert!(!text.parse::<DatabaseUrl>().unwrap_err().contains("canary"), "{text}");
         }
-        for text in ["http://h", "redis://", "canary", "redis-sentinel://h"] {
+        for text in
+            ["http://h", "redis://", "canary", "redis-sentinel://canary@h", "redis-cluster://h,:canary"]
+        {
             assert!(!text.parse::<RedisUrl>().unwrap_err().contains("canary"), "{text}");
         }
         for text in ["8080", ":8080", "::1:8080", "h:99999", "h:"] {

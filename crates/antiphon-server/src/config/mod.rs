@@ -47,7 +47,7 @@ pub struct Config {
     pub listen: ListenAddress,
     /// Where entries, the directory and tokens are kept: `sqlite:PATH` or `postgres://...`.
     pub database: DatabaseUrl,
-    /// Where nodes hear each other: `redis://...` or `rediss://...`. Without it: through PostgreSQL.
+    /// Where nodes hear each other: `redis://...`, `redis-sentinel://...` or `redis-cluster://...`, with `rediss` for TLS. Without it: through PostgreSQL.
     pub redis: Option<RedisUrl>,
     /// The certificate, in PEM, of the authority that Redis' own is signed by, if it is not a public one.
     #[schemars(extend("x-value" = "FILE"))]
@@ -205,7 +205,7 @@ impl Config {
             return refuse("`redis_plain_topics` needs `redis`");
         }
         if self.redis_ca.is_some() && !self.redis.as_ref().is_some_and(RedisUrl::is_tls) {
-            return refuse("`redis_ca` needs `redis` to be rediss://...");
+            return refuse("`redis_ca` needs `redis` to begin with `rediss`");
         }
         match (&self.publish_hook, &self.publish_hook_secret) {
             (Some(_), None) => {

@@ -83,7 +83,7 @@ impl Ear {
         let ear = self.clone();
         let wait = self.dice.ms(0, 20);
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
+            crate::time::pass(wait).await;
             let inbox = ear.inbox.lock().clone();
             if let Some(inbox) = inbox
                 && ear.hears()
@@ -132,7 +132,7 @@ impl Broker for SimBroker {
                 };
                 let (ear, channel, bytes) = (ear.clone(), channel.clone(), bytes.clone());
                 tokio::spawn(async move {
-                    tokio::time::sleep(wait).await;
+                    crate::time::pass(wait).await;
                     let inbox = ear.inbox.lock().clone();
                     if let Some(inbox) = inbox
                         && ear.hears()

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use antiphon_protocol::Position;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::{
     dice::Dice,
     history::Publish,
     instance::Wire,
+    time::{pass, until},
     world::{TENANT, TOPICS, World},
 };
 
@@ -42,7 +43,7 @@ impl Client {
             if let Some(wire) = world.connect(&self.dice) {
                 self.converse(&world, wire, &mut outbox).await;
             }
-            sleep(self.dice.ms(5, 300)).await;
+            pass(self.dice.ms(5, 300)).await;
         }
     }
 
@@ -59,7 +60,7 @@ impl Client {
                     None => Next::Leave,
                     Some(bytes) => self.take(world, &bytes, outbox, &mut is_subscribed),
                 },
-                () = sleep_until(act_at) => {
+                () = until(act_at) => {
                     act_at = Instant::now() + self.dice.ms(5, 120);
                     if !is_subscribed && began.elapsed() > PATIENCE {
                         Next::Leave

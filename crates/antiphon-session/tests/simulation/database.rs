@@ -46,7 +46,7 @@ impl Database {
     }
 
     async fn way(&self) -> Result<(), SeamError> {
-        tokio::time::sleep(self.dice.ms(0, 8)).await;
+        crate::time::pass(self.dice.ms(0, 8)).await;
         let failures = self.weather.failures.load(Ordering::Relaxed);
         if self.weather.is_down.load(Ordering::Acquire) || self.dice.permille(failures) {
             return Err(SeamError::unavailable("the database", "by chance"));

@@ -9,7 +9,6 @@ use antiphon_memory::MemoryPresence;
 use antiphon_node::{By, Catchup, Engines, Node, Turns};
 use antiphon_protocol::{ClusterSecret, Position, ServerFrame, TenantId, UserId};
 use antiphon_session::{Act, Answer, Opening, Operation, Place, Session};
-use antiphon_ws::{Opcode, encode};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -174,6 +173,13 @@ impl Place for Places<'_> {
     }
 }
 
+/// As the shards' codec writes it.
+fn text_frame(json: &[u8]) -> Bytes {
+    let len = u16::try_from(json.len()).expect("the frames of this world are short");
+    let head: &[u8] = if len < 126 { &[0x81, len as u8] } else { &[0x81, 126, (len >> 8) as u8, len as u8] };
+    [head, json].concat().into()
+}
+
 /// The shard's turns.
 struct Loop {
     node: Arc<Node>,
@@ -300,7 +306,7 @@ impl Loop {
 
     fn send(&self, id: usize, json: &[u8]) {
         if let Some(connection) = self.links.connections.get(&id) {
-            drop(connection.out.send(encode::frame(Opcode::Text, json)));
+            drop(connection.out.send(text_frame(json)));
         }
     }
 
@@ -349,7 +355,7 @@ impl Loop {
         self.node.tasks().spawn_until_end(async move {
             let page = node.catch_up(&feed, after).await;
             if matches!(page, Catchup::Later) {
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                crate::time::pass(std::time::Duration::from_millis(500)).await;
             }
             drop(letters.send(Letter::Page(id, key, after, page)));
         });

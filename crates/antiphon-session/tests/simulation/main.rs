@@ -14,6 +14,7 @@ mod dice;
 mod history;
 mod instance;
 mod sabotage;
+mod time;
 mod world;
 
 use crate::{sabotage::Plant, world::live};

@@ -13,7 +13,7 @@ use antiphon_memory::{MemoryDirectory, MemoryStore};
 use antiphon_node::Node;
 use antiphon_protocol::{ClusterSecret, Entry, ProjectId, TenantId, Topic, TopicName, UserId};
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     bus::Bus,
@@ -23,6 +23,7 @@ use crate::{
     history::{Absence, History},
     instance::{Instance, Wire},
     sabotage::{Plant, Sabotage},
+    time::pass,
 };
 
 pub const TENANT: &str = "acme";
@@ -201,7 +202,7 @@ impl World {
     /// One fault after the other, some at the same time.
     async fn storm(self: &Arc<Self>) {
         while self.began.elapsed() < STORM {
-            sleep(self.dice.ms(50, 900)).await;
+            pass(self.dice.ms(50, 900)).await;
             let (world, index) = (self.clone(), self.dice.below(NODES as u64) as usize);
             let lasts = self.dice.ms(50, 2500);
             let kind = self.dice.below(6);
@@ -216,7 +217,7 @@ impl World {
                 let killed = self.nodes.lock()[index].take();
                 self.history.lock().fault("node killed");
                 killed.into_iter().for_each(Instance::kill);
-                sleep(lasts).await;
+                pass(lasts).await;
                 if self.nodes.lock()[index].is_none() {
                     self.start(index);
                 }
@@ -224,25 +225,25 @@ impl World {
             (1, Some(ear)) => {
                 self.history.lock().fault("bell cut in silence");
                 ear.is_cut.store(true, Ordering::Release);
-                sleep(lasts).await;
+                pass(lasts).await;
                 ear.is_cut.store(false, Ordering::Release);
             }
             (2, Some(ear)) => {
                 self.history.lock().fault("bell away");
                 ear.set_down(true);
-                sleep(lasts).await;
+                pass(lasts).await;
                 ear.set_down(false);
             }
             (3, _) => {
                 self.history.lock().fault("database away");
                 self.weather.is_down.store(true, Ordering::Release);
-                sleep(lasts).await;
+                pass(lasts).await;
                 self.weather.is_down.store(false, Ordering::Release);
             }
             (4, _) => {
                 self.history.lock().fault("database fails now and then");
                 self.weather.failures.store(200, Ordering::Relaxed);
-                sleep(lasts).await;
+                pass(lasts).await;
                 self.weather.failures.store(0, Ordering::Relaxed);
             }
             _ => {}
@@ -269,19 +270,19 @@ impl World {
     async fn change_members(self: Arc<Self>) {
         let who = name(CLIENTS - 1);
         while !self.is_calm() {
-            sleep(self.dice.ms(100, 900)).await;
+            pass(self.dice.ms(100, 900)).await;
             let Some((node, database)) = self.some_node() else { continue };
             if !matches!(database.delete_member(&self.tenant, &project(), &user(&who)).await, Ok(true)) {
                 continue;
             }
             node.tenant_changed(&self.tenant).await;
             self.history.lock().absences.push(Absence { from: Instant::now(), to: None });
-            sleep(self.dice.ms(0, 900)).await;
+            pass(self.dice.ms(0, 900)).await;
             if let Some(last) = self.history.lock().absences.last_mut() {
                 last.to = Some(Instant::now());
             }
             while self.put_member(&*self.database(), &who).await.is_err() {
-                sleep(self.dice.ms(10, 100)).await;
+                pass(self.dice.ms(10, 100)).await;
             }
             if let Some((node, _)) = self.some_node() {
                 node.tenant_changed(&self.tenant).await;
@@ -309,7 +310,7 @@ impl World {
     async fn wait_until_all_is_there(&self) {
         let until = Instant::now() + CALM;
         while Instant::now() < until {
-            sleep(Duration::from_millis(100)).await;
+            pass(Duration::from_millis(100)).await;
             let logs = self.logs().await;
             let history = self.history.lock();
             let is_published = history.publishes.len() as u64 == (CLIENTS as u64 - 1) * ENTRIES_EACH

@@ -60,7 +60,7 @@ impl Broker for PostgresBroker {
     }
 
     fn post(&self, channel: &Channel, bytes: Bytes) {
-        if !self.hearing.ear.is_up() || !self.posts.put(name(&self.secret, channel), bytes) {
+        if !self.hearing.ear.is_up() || !self.posts.put(name(&self.secret, channel), bytes, false) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
