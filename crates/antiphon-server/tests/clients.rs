@@ -1,6 +1,8 @@
 //! The conversations of clients/conformance.json, between the Rust client and real nodes: the same list that the
 //! JavaScript client keeps to.
 
+#![allow(clippy::unwrap_used)]
+
 mod clients {
     pub mod conversation;
     pub mod node;
