@@ -275,17 +275,15 @@ fn counted(step: &Value) -> Vec<Value> {
 }
 
 /// What becomes of a publish.
-fn outcome(publishing: Result<Publishing, Error>) -> impl Future<Output = String> + Send + 'static {
-    async {
-        let became = match publishing {
-            Ok(publishing) => publishing.await,
-            Err(error) => Err(error),
-        };
-        match became {
-            Ok(accepted) if accepted.duplicate => "duplicate".to_owned(),
-            Ok(_) => "accepted".to_owned(),
-            Err(error) => code(&error),
-        }
+async fn outcome(publishing: Result<Publishing, Error>) -> String {
+    let became = match publishing {
+        Ok(publishing) => publishing.await,
+        Err(error) => Err(error),
+    };
+    match became {
+        Ok(accepted) if accepted.duplicate => "duplicate".to_owned(),
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => code(&error),
     }
 }
 
