@@ -86,6 +86,9 @@ async fn a_publish_that_is_under_way_is_answered_by_the_old_connection_and_what_
     let asked = old.hear("MESSAGE").await;
     client.move_to(&second.url()).await.unwrap();
     let mut new = second.accept().await;
+    let url = second.url() + "/ws";
+    let moved = |state: &State| matches!(state, State::Online { url: of } if *of == url);
+    client.state().wait_for(moved).await.unwrap();
     let accepted = |offset: u64| json!({"type": "ACCEPTED", "position": position(offset), "offset": offset, "entry": {"id": "e"}});
     old.answer(&asked, accepted(1)).await;
     assert_eq!(one.await.unwrap().offset, 1);

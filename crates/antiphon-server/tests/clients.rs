@@ -2,6 +2,8 @@
 //! JavaScript client keeps to.
 #![allow(clippy::unwrap_used)]
 
+#![allow(clippy::unwrap_used)]
+
 mod clients {
     pub mod conversation;
     pub mod node;

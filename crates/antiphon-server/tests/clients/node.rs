@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Nodes(Arc<Own>);
 
 struct Own {
-    nodes: Vec<Mutex<Option<Antiphon>>>,
+    nodes: Vec<Mutex<Antiphon>>,
     addresses: Vec<std::net::SocketAddr>,
     key: String,
     _folder: tempfile::TempDir,
@@ -54,7 +54,7 @@ impl Nodes {
         let nodes: Vec<Antiphon> = (0..count).map(start).collect();
         let key = run(&["key", "issue", "--database", &url]);
         let addresses = nodes.iter().map(Antiphon::address).collect();
-        let nodes = nodes.into_iter().map(|node| Mutex::new(Some(node))).collect();
+        let nodes = nodes.into_iter().map(Mutex::new).collect();
         Self(Arc::new(Own {
             nodes,
             addresses,
@@ -81,7 +81,7 @@ impl Nodes {
     }
 
     fn with<T>(&self, at: usize, does: impl FnOnce(&mut Antiphon) -> T) -> T {
-        tokio::task::block_in_place(|| does(self.0.nodes[at].lock().as_mut().unwrap()))
+        tokio::task::block_in_place(|| does(&mut self.0.nodes[at].lock()))
     }
 
     /// A fresh token of a user.
