@@ -1,5 +1,4 @@
 //! When a client comes back with another token, and when it does not come back at all.
-#![allow(clippy::unwrap_used)]
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on should stop")]
 

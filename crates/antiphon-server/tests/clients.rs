@@ -1,6 +1,5 @@
 //! The conversations of clients/conformance.json, between the Rust client and real nodes: the same list that the
 //! JavaScript client keeps to.
-#![allow(clippy::unwrap_used)]
 
 #![allow(clippy::unwrap_used)]
 
