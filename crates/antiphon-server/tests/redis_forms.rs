@@ -1,6 +1,8 @@
 //! Two nodes that hear each other through a Redis with sentinels, and through a cluster: what is published while that
 //! changes its masters arrives all the same, in order.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, Instant};
