@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often it is asked who is the master, or has which slots, while all is well.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Failed attempts between two lines in the log that say the same.
 const QUIET_ATTEMPTS: u32 = 20;
 /// After so many failed questions what still listens is given up: it may be cut off from those that are asked for.
@@ -114,7 +114,9 @@ impl Board {
         match map {
             Ok(map) => {
                 self.blind = 0;
-                self.routes.set(map);
+                if self.routes.set(map) {
+                    self.move_on();
+                }
                 // One Redis of a fixed address is where it is.
                 let is_fixed = matches!(self.dialer.url.form, Form::Single { .. });
                 self.ask_at = Instant::now() + if is_fixed { Duration::from_secs(3600) } else { ASK_EVERY };
@@ -131,13 +133,8 @@ impl Board {
         }
     }
 
-    /// Moves to where it is now what is elsewhere, and leaves whom nobody needs.
-    fn follow(&mut self) {
-        let now = Instant::now();
-        self.resting.retain(|_, until| *until > now);
-        if let Some(until) = self.resting.values().min() {
-            self.ask_at = self.ask_at.min(*until);
-        }
+    /// Places anew what another one has now.
+    fn move_on(&self) {
         let elsewhere = self
             .places
             .iter()
@@ -145,7 +142,18 @@ impl Board {
         for (channel, _) in elsewhere {
             self.dispatch.interest.moved(channel);
         }
+    }
+
+    /// Tries again what had no Redis, and leaves whom nobody needs.
+    fn follow(&mut self) {
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        if let Some(until) = self.resting.values().min() {
+            self.ask_at = self.ask_at.min(*until);
+        }
         self.change();
+        let waiting = std::mem::take(&mut self.unplaced);
+        self.place(waiting);
         let needed: HashSet<&Server> = self.places.values().collect();
         let home = self.home();
         let idle =
@@ -159,11 +167,12 @@ impl Board {
     }
 
     fn change(&mut self) {
+        let mut begun = HashMap::new();
         for (channel, wish) in self.dispatch.interest.take() {
+            self.unplaced.remove(&channel);
             match wish {
-                Some(number) => drop(self.unplaced.insert(channel, number)),
+                Some(number) => drop(begun.insert(channel, number)),
                 None => {
-                    self.unplaced.remove(&channel);
                     let line = self.places.remove(&channel).and_then(|server| self.lines.get(&server));
                     if let Some(line) = line {
                         line.wish(channel, None);
@@ -172,17 +181,18 @@ impl Board {
             }
         }
         self.dispatch.confirm(&self.dispatch.interest.begun());
-        self.place();
+        self.place(begun);
     }
 
-    fn place(&mut self) {
+    /// Says each channel on the line of who has it; those that nobody has wait for the next answer.
+    fn place(&mut self, channels: HashMap<Arc<str>, u64>) {
         let is_ready = |resting: &HashMap<Server, Instant>, server: &Server| {
             resting.get(server).is_none_or(|until| *until <= Instant::now())
         };
-        for (channel, number) in std::mem::take(&mut self.unplaced) {
+        for (channel, number) in channels {
             let owner = self.routes.owner(&channel).filter(|server| is_ready(&self.resting, server));
             let Some(server) = owner else {
-                self.dispatch.interest.lost(&channel);
+                self.dispatch.interest.missing(&channel);
                 self.unplaced.insert(channel, number);
                 continue;
             };

@@ -50,10 +50,11 @@ impl Dispatch {
 
     /// Tells whether all that is wanted is heard, given that there is a connection.
     pub fn settle(&self, is_connected: bool) {
-        let is_up = self.interest.settle(is_connected);
+        let (is_up, heard) = self.interest.settle(is_connected);
         if self.ear.set_up(is_up) && is_up {
             self.came.send_replace(());
         }
+        self.confirm(&heard);
     }
 
     pub fn confirm(&self, channels: &[Channel]) {

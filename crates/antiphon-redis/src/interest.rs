@@ -33,6 +33,8 @@ struct State {
     /// Channels that were heard and are not any more: while there is one, the broker is down.
     lost: HashSet<Arc<str>>,
     is_up: bool,
+    /// Outages so far.
+    outages: u64,
     numbers: u64,
 }
 
@@ -47,6 +49,8 @@ struct Subscription {
     /// Of all beginnings, which one: a confirmation of an earlier one is none of this.
     number: u64,
     is_heard: bool,
+    /// Which outage its last confirmation came after.
+    confirmed: u64,
     hops: u8,
 }
 
@@ -82,7 +86,7 @@ impl Interest {
         }
         state.numbers += 1;
         let (names, number) = (HashSet::from([name]), state.numbers);
-        let subscription = Subscription { names, number, is_heard: false, hops: 0 };
+        let subscription = Subscription { names, number, is_heard: false, confirmed: 0, hops: 0 };
         state.channels.insert(channel.clone(), subscription);
         if !state.is_up {
             state.lost.insert(channel.clone());
@@ -125,6 +129,7 @@ impl Interest {
             state.channels.get_mut(channel).filter(|subscription| subscription.number == number);
         let Some(subscription) = subscription else { return Vec::new() };
         (subscription.is_heard, subscription.hops) = (true, 0);
+        subscription.confirmed = state.outages;
         state.lost.remove(channel);
         let names = subscription.names.iter();
         names.filter_map(|name| topic(&state.wanted, &mut state.begun, name)).collect()
@@ -148,6 +153,14 @@ impl Interest {
         self.state.lock().unhear(channel, true);
     }
 
+    /// A channel has no Redis for now; whoever places it knows that, and tries again.
+    pub fn missing(&self, channel: &Arc<str>) {
+        let mut state = self.state.lock();
+        if state.channels.contains_key(channel) {
+            state.lost.insert(channel.clone());
+        }
+    }
+
     /// A channel is with another Redis now. False: it has been sent about too often, and is lost.
     pub fn moved(&self, channel: &Arc<str>) -> bool {
         let mut state = self.state.lock();
@@ -164,11 +177,27 @@ impl Interest {
         self.state.lock().lost.remove(channel);
     }
 
-    /// Whether all that was heard is, given that there is a connection.
-    pub fn settle(&self, is_connected: bool) -> bool {
-        let mut state = self.state.lock();
-        state.is_up = is_connected && state.lost.is_empty();
-        state.is_up
+    /// Whether all that was heard is, given that there is a connection. At the end of an outage also what was heard through it,
+    /// on another connection than those that were lost: others may not have posted meanwhile.
+    pub fn settle(&self, is_connected: bool) -> (bool, Vec<Channel>) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let was_up = std::mem::replace(&mut state.is_up, is_connected && state.lost.is_empty());
+        if was_up && !state.is_up {
+            state.outages += 1;
+        }
+        if was_up || !state.is_up {
+            return (state.is_up, Vec::new());
+        }
+        let mut names = Vec::new();
+        for subscription in state.channels.values_mut() {
+            if subscription.is_heard && subscription.confirmed < state.outages {
+                subscription.confirmed = state.outages;
+                names.extend(subscription.names.iter().cloned());
+            }
+        }
+        let heard = names.iter().filter_map(|name| topic(&state.wanted, &mut state.begun, name));
+        (true, heard.collect())
     }
 }
 
@@ -195,6 +224,10 @@ mod tests {
         Channel::Topic(Topic::new(TenantId::parse("acme").unwrap(), TopicName::parse(name).unwrap()))
     }
 
+    fn settled(interest: &Interest) -> bool {
+        interest.settle(true).0
+    }
+
     fn want(interest: &Interest, naming: Naming, name: &str) -> Named {
         let named = naming.ours(&topic(name));
         interest.want(named.clone(), Listened::Ours(topic(name)));
@@ -211,7 +244,7 @@ mod tests {
     #[test]
     fn only_what_changed_is_said_and_only_the_newest_beginning_is_confirmed() {
         let interest = Interest::default();
-        interest.settle(true);
+        settled(&interest);
         let a = want(&interest, Naming::Topics, "a");
         let said = interest.take();
         let [(channel, Some(first))] = said.as_slice() else { panic!("{said:?}") };
@@ -229,7 +262,7 @@ mod tests {
     #[test]
     fn what_begins_on_a_channel_that_is_heard_is_confirmed_without_redis() {
         let (interest, (one, two)) = (Interest::default(), neighbours());
-        interest.settle(true);
+        settled(&interest);
         let first = want(&interest, Naming::Partitions, &one);
         let Some((_, Some(number))) = interest.take().pop() else { panic!("it is new") };
         let second = want(&interest, Naming::Partitions, &two);
@@ -253,20 +286,46 @@ mod tests {
     fn it_is_settled_while_nothing_is_lost_and_what_is_refused_or_given_up_is_not() {
         let interest = Interest::default();
         let [a, b, c] = ["a", "b", "c"].map(|name| want(&interest, Naming::Topics, name));
-        assert!(!interest.settle(true), "what was wanted before it was up is missing");
+        assert!(!settled(&interest), "what was wanted before it was up is missing");
         for (channel, number) in interest.take() {
             interest.heard(&channel, number.unwrap());
         }
-        assert!(interest.settle(true) && !interest.settle(false) && interest.settle(true));
+        assert!(settled(&interest) && !interest.settle(false).0 && settled(&interest));
         want(&interest, Naming::Topics, "d");
-        assert!(interest.settle(true), "a beginning is no loss");
+        assert!(settled(&interest), "a beginning is no loss");
         interest.lost(&a.channel);
         interest.lost(&b.channel);
-        assert!(interest.moved(&c.channel) && !interest.settle(true));
+        assert!(interest.moved(&c.channel) && !settled(&interest));
         interest.refused(&a.channel);
         interest.ignore(&b.name);
-        assert!(interest.settle(true), "what moved is no loss at first");
-        assert!((0..HOPS_MAX).any(|_| !interest.moved(&c.channel)) && !interest.settle(true));
+        interest.missing(&b.channel);
+        assert!(settled(&interest), "what moved is no loss at first");
+        interest.missing(&a.channel);
+        assert!(!settled(&interest));
+        interest.ignore(&a.name);
+        assert!(settled(&interest));
+        assert!((0..HOPS_MAX).any(|_| !interest.moved(&c.channel)) && !settled(&interest));
+    }
+
+    #[test]
+    fn what_was_heard_through_an_outage_of_others_is_confirmed_at_its_end() {
+        let interest = Interest::default();
+        settled(&interest);
+        let [a, b] = ["a", "b"].map(|name| want(&interest, Naming::Topics, name));
+        let hear = || {
+            for (channel, number) in interest.take() {
+                interest.heard(&channel, number.unwrap());
+            }
+        };
+        hear();
+        assert_eq!(interest.settle(true), (true, Vec::new()));
+        interest.lost(&a.channel);
+        assert_eq!(interest.settle(true), (false, Vec::new()));
+        hear();
+        assert_eq!(interest.settle(true), (true, vec![topic("b")]));
+        interest.lost(&b.channel);
+        hear();
+        assert_eq!(interest.settle(true), (true, Vec::new()), "no outage was told");
     }
 
     #[test]

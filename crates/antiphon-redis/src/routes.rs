@@ -41,11 +41,15 @@ impl Routes {
         self.state.lock().map.as_ref().map(|map| map.servers().to_vec()).unwrap_or_default()
     }
 
-    /// The queues of those that are in it no more end with what they hold.
-    pub fn set(&self, map: Map) {
+    /// The queues of those that are in it no more end with what they hold. True if that is a change.
+    pub fn set(&self, map: Map) -> bool {
         let mut state = self.state.lock();
+        if state.map.as_ref() == Some(&map) {
+            return false;
+        }
         state.outlets.retain(|server, _| map.servers().contains(server));
         state.map = Some(map);
+        true
     }
 
     pub fn learn(&self, channel: &str, server: &Server) {
