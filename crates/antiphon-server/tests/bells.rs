@@ -202,22 +202,23 @@ async fn while_the_first_is_trusted_the_spare_is_silent_and_not_for_long_after_i
             heard.has(text)
         });
     };
-    rings(b"by the first");
-    assert!(!by_spare.has(b"by the first"));
+    // Whoever was not trusted yet has said so a moment ago; and a busy machine's probes may be late.
+    let spare_falls_silent = || {
+        wait_until(PATIENCE, "the spare is not rung any more", || {
+            let text = Bytes::from(format!("{:?}", Instant::now()));
+            one.post(&Channel::Nodes, text.clone());
+            wait_until(PATIENCE, "heard", || heard.has(&text));
+            !by_spare.has(&text)
+        });
+    };
+    spare_falls_silent();
     first.set_down(true);
     rings(b"by the spare");
     assert!(by_spare.has(b"by the spare"));
     first.set_down(false);
     wait_until(PATIENCE, "both trust again", up);
-    wait_until(PATIENCE, "the spare is not rung any more", || {
-        let text = Bytes::from(format!("{:?}", Instant::now()));
-        one.post(&Channel::Nodes, text.clone());
-        wait_until(PATIENCE, "heard", || heard.has(&text));
-        !by_spare.has(&text)
-    });
-    assert_eq!(
-        *heard.states.lock(),
-        [BrokerState::Up, BrokerState::Spare, BrokerState::Up],
-        "each change is told once"
-    );
+    spare_falls_silent();
+    let states = heard.states.lock().clone();
+    assert!(states.contains(&BrokerState::Spare), "{states:?}");
+    assert!(states.windows(2).all(|two| two[0] != two[1]), "each change is told once: {states:?}");
 }

@@ -2,8 +2,6 @@
 //! changes its masters arrives all the same, in order.
 #![allow(clippy::unwrap_used)]
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::time::{Duration, Instant};
