@@ -5,7 +5,7 @@ use std::{io::ErrorKind, time::Instant};
 use antiphon_node::EndReason;
 use antiphon_ws::{Error, Event, Opcode, Rules, encode};
 
-use crate::{places::Places, shard::ShardThread};
+use crate::shard::ShardThread;
 
 /// How often one connection is read in a turn: then others have theirs.
 const READS_PER_TURN: usize = 4;
@@ -132,8 +132,8 @@ impl ShardThread {
         match event {
             Ok(None) | Ok(Some(Event::Pong(_))) => true,
             Ok(Some(Event::Text(text))) => {
-                self.step(index, |session, node, places: &Places<'_>, acts| {
-                    session.frame(node, &text, Self::wall(), places, acts);
+                self.step(index, |session, node, _, acts| {
+                    session.frame(node, &text, Self::wall(), acts);
                 });
                 true
             }

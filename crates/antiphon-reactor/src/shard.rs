@@ -154,8 +154,8 @@ impl ShardThread {
             Post::Accept(accepted) => self.accept(*accepted),
             Post::Answer(to, answer) => {
                 if self.is_there(to) {
-                    self.step(to.connection, |session, node, _, acts| {
-                        session.answer(node, answer, Self::wall(), acts);
+                    self.step(to.connection, |session, node, places, acts| {
+                        session.answer(node, answer, Self::wall(), places, acts);
                     });
                     self.wants_again(to.connection);
                 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use antiphon_core::{AuthError, HistoryPage};
 use antiphon_node::{Caller, Node, Published, Subscribed};
 use antiphon_protocol::{
-    Entry, PresentUser, Refusal, ServerFrame, SubscribedTopic, SystemEntry, Topic, TopicName, UserId,
-    encode_message, message_with_key,
+    Entry, Position, PresentUser, Refusal, ServerFrame, SubscribedTopic, SystemEntry, Topic, TopicName,
+    UserId, encode_message, message_with_key,
 };
 use serde_json::value::RawValue;
 
 use crate::{
-    Act, Session,
+    Act, Place, Session,
     drive::{Asked, Wait},
 };
 
@@ -31,7 +31,14 @@ pub enum Answer {
 
 impl Session {
     /// The node has answered.
-    pub fn answer(&mut self, node: &Node, answer: Answer, now_ms: i64, acts: &mut Vec<Act>) {
+    pub fn answer(
+        &mut self,
+        node: &Node,
+        answer: Answer,
+        now_ms: i64,
+        place: &impl Place,
+        acts: &mut Vec<Act>,
+    ) {
         if self.is_closed {
             return;
         }
@@ -47,6 +54,8 @@ impl Session {
                 self.token_checked(node, frame, tag, checked, now_ms, acts);
             }
             (Asked::Subscribe(reference, before, refused), Answer::Subscribed(topics)) => {
+                let before = before.into_iter().map(|(topic, given)| self.stays(node, topic, given, place));
+                let before = before.collect();
                 self.subscribed(node, reference.as_deref(), before, refused, topics, acts);
             }
             (Asked::History(reference, topic), Answer::History(page)) => match page {
@@ -70,20 +79,36 @@ impl Session {
         self.go_on(node, now_ms, acts);
     }
 
+    /// Where the stream of a topic is that was subscribed before: what this connection was sent of it comes before this.
+    fn stays(
+        &self,
+        node: &Node,
+        topic: Topic,
+        given: Option<Position>,
+        place: &impl Place,
+    ) -> (String, SubscribedTopic) {
+        let key = self.topics.key(&topic).flatten();
+        let position = key.and_then(|key| place.position(key)).or(given);
+        let position = position.or_else(|| node.hub().feed(&topic).and_then(|feed| feed.high()));
+        let outcome = match position {
+            Some(position) => SubscribedTopic::Subscribed { position, recovered: false },
+            // The right to it has ended meanwhile.
+            None => SubscribedTopic::Refused { error: Refusal::forbidden().into() },
+        };
+        (topic.name().to_string(), outcome)
+    }
+
     fn subscribed(
         &mut self,
         node: &Node,
         reference: Option<&str>,
-        before: Vec<(TopicName, antiphon_protocol::Position)>,
+        before: Vec<(String, SubscribedTopic)>,
         mut refused: Vec<(String, Refusal)>,
         topics: Vec<(Topic, Result<Subscribed, Refusal>)>,
         acts: &mut Vec<Act>,
     ) {
         let Some(caller) = self.caller.clone() else { return };
-        let same = |(topic, position): (TopicName, _)| {
-            (topic.to_string(), SubscribedTopic::Subscribed { position, recovered: false })
-        };
-        let mut outcomes: Vec<(String, SubscribedTopic)> = before.into_iter().map(same).collect();
+        let mut outcomes = before;
         let (mut resets, mut joins) = (Vec::new(), Vec::new());
         for (topic, outcome) in topics {
             let name = topic.name();

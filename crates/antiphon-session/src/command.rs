@@ -1,6 +1,5 @@
 //! Carrying out a client's frame.
 
-use antiphon_hub::SubscriberKey;
 use antiphon_node::Node;
 use antiphon_protocol::{
     Command, CommandFrame, Draft, HistoryAsk, MessageDraft, Position, Refusal, ServerFrame, Signal,
@@ -8,27 +7,12 @@ use antiphon_protocol::{
 };
 
 use crate::{
-    Act, Operation, Place, Session,
+    Act, Operation, Session,
     drive::{Asked, Wait},
 };
 
-/// A session that has just got its identity has no places yet.
-pub(crate) struct AtFirst;
-
-impl Place for AtFirst {
-    fn position(&self, _: SubscriberKey) -> Option<Position> {
-        None
-    }
-}
-
 impl Session {
-    pub(crate) fn carry_out(
-        &mut self,
-        node: &Node,
-        frame: CommandFrame,
-        place: &impl Place,
-        acts: &mut Vec<Act>,
-    ) {
+    pub(crate) fn carry_out(&mut self, node: &Node, frame: CommandFrame, acts: &mut Vec<Act>) {
         // A publish may follow publishes; everything else waits until they are answered.
         let joins_queue = matches!(frame.command, Ok(Command::Message(_) | Command::Signal(_)));
         if !self.in_flight.is_empty() && !joins_queue {
@@ -41,7 +25,7 @@ impl Session {
             Ok(Command::Ping) => {
                 acts.push(Act::Send(ServerFrame::Pong { reference: reference.as_deref() }.encode()));
             }
-            Ok(Command::Subscribe(ask)) => self.subscribe(node, reference, ask, place, acts),
+            Ok(Command::Subscribe(ask)) => self.subscribe(node, reference, ask, acts),
             Ok(Command::Unsubscribe(names)) => self.unsubscribe(reference.as_deref(), names, acts),
             Ok(Command::Message(draft)) => self.message(node, reference, draft, acts),
             Ok(Command::Signal(draft)) => self.signal(node, reference, draft, acts),
@@ -65,7 +49,6 @@ impl Session {
         node: &Node,
         reference: Option<Box<str>>,
         ask: SubscribeAsk,
-        place: &impl Place,
         acts: &mut Vec<Act>,
     ) {
         let (Some(caller), Some(own)) = (self.caller.clone(), self.topic(None)) else { return };
@@ -87,15 +70,8 @@ impl Session {
             let text = format!("a connection may be subscribed to at most {limit} topics");
             return self.refuse(reference.as_deref(), None, Refusal::invalid(text), acts);
         }
-        // One that is subscribed already changes nothing: the answer tells where its stream is.
-        let mut before = Vec::new();
-        for (topic, position) in held {
-            let key = self.topics.key(&topic).flatten();
-            let known = key.and_then(|key| place.position(key)).or(position);
-            let known = known.or_else(|| node.hub().feed(&topic).and_then(|feed| feed.high()));
-            before.extend(known.map(|position| (topic.name().clone(), position)));
-        }
-        self.wait = Wait::Answer(Box::new(Asked::Subscribe(reference, before, ask.refused)));
+        // One that is subscribed already changes nothing: the answer tells where its stream is by then.
+        self.wait = Wait::Answer(Box::new(Asked::Subscribe(reference, held, ask.refused)));
         acts.push(Act::Operate(Operation::Subscribe(caller, new)));
     }
 

@@ -99,8 +99,8 @@ pub(crate) enum Wait {
 pub(crate) enum Asked {
     /// Its token is being checked; then it is carried out.
     Token(antiphon_protocol::CommandFrame, [u8; 16]),
-    /// SUBSCRIBE with this ref; what was subscribed before; what can't be.
-    Subscribe(Option<Box<str>>, Vec<(TopicName, Position)>, Vec<(String, Refusal)>),
+    /// SUBSCRIBE with this ref; what was subscribed before, with the position that was given for it; what can't be.
+    Subscribe(Option<Box<str>>, Vec<(Topic, Option<Position>)>, Vec<(String, Refusal)>),
     /// HISTORY with this ref.
     History(Option<Box<str>>, TopicName),
     /// PRESENCE with this ref.

@@ -8,7 +8,7 @@ use antiphon_protocol::{CloseCode, CommandFrame, Refusal, ServerFrame, SystemEnt
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Act, Operation, Place, Session,
+    Act, Operation, Session,
     drive::{Asked, Wait},
 };
 
@@ -27,7 +27,6 @@ impl Session {
         node: &Node,
         mut frame: CommandFrame,
         now_ms: i64,
-        place: &impl Place,
         acts: &mut Vec<Act>,
     ) {
         let shown = frame.token.as_deref().map(tag);
@@ -44,13 +43,13 @@ impl Session {
                 if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
                     return self.terminate(TerminateReason::TokenExpired, acts);
                 }
-                self.carry_out(node, frame, place, acts);
+                self.carry_out(node, frame, acts);
             }
             (Some(caller), Some(shown)) if shown == self.token_tag => {
                 if caller.identity.expires_at.is_some_and(|ends| ends <= now_ms) {
                     return self.invalid("it has ended", acts);
                 }
-                self.carry_out(node, frame, place, acts);
+                self.carry_out(node, frame, acts);
             }
             (_, Some(shown)) => {
                 if !self.in_flight.is_empty() {
@@ -101,7 +100,7 @@ impl Session {
             acts.push(Act::Identified);
         }
         (self.caller, self.token_tag, self.opening) = (Some(caller), shown, None);
-        self.carry_out(node, frame, &crate::command::AtFirst, acts);
+        self.carry_out(node, frame, acts);
     }
 
     fn invalid(&mut self, reason: &'static str, acts: &mut Vec<Act>) {

@@ -7,7 +7,7 @@ use antiphon_node::{Caller, Node};
 use antiphon_protocol::{CommandError, CommandFrame, Refusal, ServerFrame, Topic};
 
 use crate::{
-    Act, Opening, Place,
+    Act, Opening,
     drive::{Topics, Wait},
     in_flight::InFlight,
     pace::{Pace, Paced},
@@ -93,7 +93,7 @@ impl Session {
     }
 
     /// A text frame has come.
-    pub fn frame(&mut self, node: &Node, text: &str, now_ms: i64, place: &impl Place, acts: &mut Vec<Act>) {
+    pub fn frame(&mut self, node: &Node, text: &str, now_ms: i64, acts: &mut Vec<Act>) {
         if self.is_closed || !self.keep_pace(node, || CommandFrame::reference_of(text), acts) {
             return;
         }
@@ -101,7 +101,7 @@ impl Session {
             Err(CommandError { reference, refusal }) => {
                 self.refuse(reference.as_deref(), None, refusal, acts);
             }
-            Ok(frame) => self.identify(node, frame, now_ms, place, acts),
+            Ok(frame) => self.identify(node, frame, now_ms, acts),
         }
     }
 
@@ -156,7 +156,7 @@ impl Session {
             && matches!(self.wait, Wait::Nothing)
             && let Some(frame) = self.held.take()
         {
-            self.identify(node, *frame, now_ms, &Unknown, acts);
+            self.identify(node, *frame, now_ms, acts);
         }
     }
 
@@ -165,14 +165,5 @@ impl Session {
         if !self.is_closed {
             acts.push(Act::Send(ServerFrame::Reconnect { after_ms }.encode()));
         }
-    }
-}
-
-/// Where nothing can be asked about places: only for frames that were held back behind publishes.
-struct Unknown;
-
-impl Place for Unknown {
-    fn position(&self, _: SubscriberKey) -> Option<antiphon_protocol::Position> {
-        None
     }
 }

@@ -122,6 +122,10 @@ impl Client {
         if world.is_calm() {
             return Next::GoOn;
         }
+        if self.dice.permille(50) {
+            world.history.lock().fault("subscribed again");
+            self.subscribe(world, wire);
+        }
         if self.dice.permille(30) {
             world.history.lock().fault("left without a word");
             return Next::Leave;
@@ -155,7 +159,7 @@ impl Client {
         let number = self.number;
         match text(&frame["type"]).as_str() {
             "SUBSCRIPTION_SUCCESSFUL" => {
-                *is_subscribed = true;
+                let is_again = std::mem::replace(is_subscribed, true);
                 for (topic, outcome) in frame["topics"].as_object().into_iter().flatten() {
                     let Some(position) = outcome["position"].as_str() else {
                         let is_allowed = self.comes_and_goes && outcome["error"]["code"] == "FORBIDDEN";
@@ -177,7 +181,17 @@ impl Client {
                     }
                     let passed = stream.passed;
                     stream.position = Some(position.to_owned());
-                    if was_known && (outcome["recovered"] != true || offset != passed) {
+                    if is_again {
+                        stream.passed = passed.max(offset);
+                    }
+                    if is_again {
+                        // It changes nothing: the stream is where this connection has been brought.
+                        if offset < passed || (offset > passed && !self.comes_and_goes) {
+                            history.violation(format!(
+                                "client {number} subscribed again to {topic} at {passed} and was told {outcome}"
+                            ));
+                        }
+                    } else if was_known && (outcome["recovered"] != true || offset != passed) {
                         history.violation(format!(
                             "client {number} came back to {topic} at {passed} and was told {outcome}"
                         ));

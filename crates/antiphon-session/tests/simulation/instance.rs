@@ -233,8 +233,8 @@ impl Loop {
                 }
             }
             Letter::Answer(id, answer) => {
-                self.step(id, |session, node, _, acts| {
-                    session.answer(node, answer, antiphon_protocol::now_ms(), acts);
+                self.step(id, |session, node, places, acts| {
+                    session.answer(node, answer, antiphon_protocol::now_ms(), places, acts);
                 });
                 self.read(id);
             }
@@ -250,8 +250,8 @@ impl Loop {
                 return;
             }
             let frame = connection.unread.remove(0);
-            self.step(id, |session, node, place, acts| {
-                session.frame(node, &frame, antiphon_protocol::now_ms(), place, acts);
+            self.step(id, |session, node, _, acts| {
+                session.frame(node, &frame, antiphon_protocol::now_ms(), acts);
             });
         }
     }
