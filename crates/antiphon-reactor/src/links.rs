@@ -91,7 +91,8 @@ impl Links {
         }
         connection.closing_since = Some(Instant::now());
         connection.unread = None;
-        if !connection.outlet.is_blocked() {
+        // What has gathered in a pass leaves first; its flush ends the socket.
+        if connection.outlet.waiting_bytes() == 0 {
             connection.outlet.socket.shutdown_write();
         }
         // Counted with the reason it had when it said goodbye, whatever ends the socket.
