@@ -94,6 +94,8 @@ impl Node {
         drafts: Vec<Draft>,
         since: Instant,
     ) -> Published {
+        // Before the application is asked, and may commit something.
+        self.guard()?;
         let By::User(caller) = by else { return Err(Refusal::forbidden()) };
         let work = Work::Append(drafts);
         let Some(tenant) = work.tenant() else { return Err(Refusal::invalid("there is nothing to publish")) };

@@ -94,7 +94,7 @@ impl Node {
                 None => self.fresh(tenant).await,
             };
             match fresh {
-                Ok(revision) => drop(feed.offer_signal(revision, delivery)),
+                Ok(revision) => self.judge(&feed, revision, delivery),
                 Err(error) => {
                     self.metrics.signals_dropped.inc();
                     tracing::warn!(%error, "dropped something ephemeral whose receivers are not known");

@@ -13,6 +13,7 @@ use crate::{
 impl Node {
     /// May this be published now? For what is then appended in a transaction of the caller's own.
     pub async fn may_publish(&self, by: &By, draft: &Draft) -> Result<(), Refusal> {
+        self.guard()?;
         let tenant = draft.topic.tenant();
         let revision = self.fresh(tenant).await.map_err(|error| refuse(&error))?;
         if !self.exists_at(tenant, revision).await.map_err(|error| refuse(&error))? {

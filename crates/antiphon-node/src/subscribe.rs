@@ -90,6 +90,10 @@ impl Node {
                 return Some(None);
             }
             let (head, link) = (feed.high()?, self.pages.link_at(feed, position.offset)?);
+            // What this node has not delivered yet a restored log may have lost since the page was read.
+            if position.offset > head.offset {
+                return None;
+            }
             // Where the two disagree the log has become another one: only the store knows.
             let agree = held.is_none_or(|held| held.link == link);
             let head = Head { position: head, trimmed: 0 };
