@@ -40,6 +40,7 @@ const CLIENT: &[(&str, &str)] = modules! {
     "frame.js"
     "index.js"
     "interest.js"
+    "leaving.js"
     "ledger.js"
     "line.js"
     "options.js"
@@ -112,5 +113,20 @@ async fn start(State(stage): State<Arc<Stage>>, Path(id): Path<usize>) -> Respon
         Ok(true) => StatusCode::NO_CONTENT.into_response(),
         Ok(false) => StatusCode::NOT_FOUND.into_response(),
         Err(failure) => (StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_that_another_one_imports_is_there() {
+        for (path, text) in CLIENT {
+            for import in text.split(" from './").skip(1).filter_map(|rest| rest.split('\'').next()) {
+                let there = CLIENT.iter().any(|(path, _)| path.strip_prefix("/antiphon/") == Some(import));
+                assert!(there, "{path} imports {import}");
+            }
+        }
     }
 }
