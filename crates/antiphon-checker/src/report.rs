@@ -13,14 +13,16 @@ const TOLD_MAX: u64 = 20;
 pub struct Bounds {
     /// From the answer of a revocation until nothing reaches the revoked any more, in microseconds.
     pub revoked_within: u64,
+    /// For how much longer it may be, where a node is stopped and can't look, in microseconds: for what was sent before that answer.
+    pub stopped: u64,
     /// From the end of the last fault, or an entry's commit, until everybody has it, in microseconds.
     pub at_head_within: u64,
 }
 
 impl Default for Bounds {
-    /// 2 s and 10 s.
+    /// 2 s, no node stopped, and 10 s.
     fn default() -> Self {
-        Self { revoked_within: 2_000_000, at_head_within: 10_000_000 }
+        Self { revoked_within: 2_000_000, stopped: 0, at_head_within: 10_000_000 }
     }
 }
 

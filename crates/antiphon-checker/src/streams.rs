@@ -209,7 +209,11 @@ impl Stream<'_> {
     fn revoked(&self, reception: &Reception) -> Option<(u64, u64)> {
         let of_user = self.ground.revocations.get(&(self.who.tenant, self.who.user?))?;
         let issued = self.ground.issued.get(&reception.connection)?;
-        let over = |answered: u64| reception.at > answered.saturating_add(self.bounds.revoked_within);
+        let sent = self.log.row(reception.place.offset).map_or(u64::MAX, |row| row.sent);
+        let over = |answered: u64| {
+            let stopped = if sent < answered { self.bounds.stopped } else { 0 };
+            reception.at > answered.saturating_add(self.bounds.revoked_within).saturating_add(stopped)
+        };
         of_user.iter().copied().find(|(asked, answered)| issued < asked && over(*answered))
     }
 

@@ -7,7 +7,7 @@ use antiphon_checker::{Bounds, Event, History, Kind, Outcome, Place, check, fing
 use support::{Rng, clean_history, plant};
 
 const SEEDS: u64 = 40;
-const BOUNDS: Bounds = Bounds { revoked_within: 20_000, at_head_within: 10_000_000 };
+const BOUNDS: Bounds = Bounds { revoked_within: 20_000, stopped: 0, at_head_within: 10_000_000 };
 
 fn base() -> u64 {
     std::env::var("TESTKIT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)

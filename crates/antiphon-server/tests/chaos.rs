@@ -49,10 +49,9 @@ const LONGEST_STOP_US: u64 = 8_000_000;
 /// Reads the log, checks everything and writes it all down.
 fn judge(name: &str, plan: &Plan, mut history: History, cluster: &Cluster, figures: Value) -> Report {
     rows::add(&mut history, &cluster.database);
-    // A node that is stopped can't look at who was revoked meanwhile: it does when it goes on, within its time from then. What
-    // leaves before that was sent before the revocation.
-    let bounds =
-        Bounds { revoked_within: LONGEST_STOP_US + Bounds::default().revoked_within, ..Bounds::default() };
+    // A node that is stopped can't look at who was revoked meanwhile: it does when it goes on, within its time from then. Only
+    // what was sent before the revocation may leave before that.
+    let bounds = Bounds { stopped: LONGEST_STOP_US, ..Bounds::default() };
     let report = check(&history, &bounds);
     println!("{name}: TESTKIT_SEED={}: {report}\n{figures}", plan.seed);
     let folder = std::env::var("CHAOS_REPORT").unwrap_or_else(|_| env!("CARGO_TARGET_TMPDIR").to_owned());
