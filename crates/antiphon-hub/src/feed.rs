@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-use antiphon_protocol::{ClusterSecret, Position, Topic, UserId};
+use antiphon_protocol::{ClusterSecret, Position, ResetReason, Topic, UserId};
 use parking_lot::Mutex;
 
 use crate::{
     audience::TenantAudience,
     delivery::Delivery,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Restart},
     ring::{Ring, RingBounds},
 };
 
@@ -65,6 +65,7 @@ pub struct Feed {
 #[derive(Default)]
 struct State {
     high: Option<Position>,
+    restarts: u64,
     ring: Ring,
     /// What came too early, by its offset, with the revision that it was sent after.
     early: BTreeMap<u64, (u64, Delivery)>,
@@ -115,15 +116,26 @@ impl Feed {
         self.state.lock().high.get_or_insert(high);
     }
 
-    /// Begins anew at this position: the log is another one than what was delivered. Every shard is told.
-    pub fn restart(self: &Arc<Self>, high: Position) {
+    /// Begins anew at this position: the log is another one than what was delivered up to `was`. Every shard is told. False if
+    /// something else has been delivered meanwhile: then it has to be looked at again.
+    pub fn restart(self: &Arc<Self>, was: Position, high: Position, reason: ResetReason) -> bool {
         let mut state = self.state.lock();
+        if state.high != Some(was) {
+            return false;
+        }
         state.high = Some(high);
+        state.restarts += 1;
         state.ring.clear();
         state.early.clear();
         for mailbox in &self.mailboxes {
-            mailbox.feed_restarted(self.clone());
+            mailbox.feed_restarted(Restart { feed: self.clone(), was, reason });
         }
+        true
+    }
+
+    /// How often it began anew: what was read before is of another log.
+    pub fn restarts(&self) -> u64 {
+        self.state.lock().restarts
     }
 
     /// An entry that was committed after the audience was at `revision`.
@@ -222,7 +234,8 @@ impl Feed {
     }
 
     /// Where one begins that has seen everything up to this position. What stands in the ring has to be of its history; else
-    /// the log tells.
+    /// the log tells. Whoever is ahead of this feed has got more at another node: it waits, and what this feed has at that
+    /// offset will prove it or not.
     pub(crate) fn start_after(&self, from: Position) -> Start {
         let state = self.state.lock();
         let Some(high) = state.high else { return Start::Log };

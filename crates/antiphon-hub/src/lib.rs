@@ -18,7 +18,7 @@ pub use audience::{Login, Member, MemberState, TenantAudience};
 pub use delivery::Delivery;
 pub use feed::{Feed, Start, Verdict};
 pub use hub::{Hub, Subscription};
-pub use mailbox::{Mailbox, Wake};
+pub use mailbox::{Mailbox, Restart, Wake};
 pub use pass::{Outlets, Taken};
 pub use ring::RingBounds;
 pub use shard::{ChangesFirst, Shard, SubscriberKey};

@@ -67,6 +67,16 @@ impl<'a> Batch<'a> {
         (Self { deliveries, projects, has_own, prepared: SmallVec::new(), last, first_offset }, rest)
     }
 
+    /// True if it has another entry where this one was: what follows in it is not what follows that one.
+    pub fn contradicts(&self, passed: Position) -> bool {
+        self.first_offset.is_some_and(|first| first <= passed.offset)
+            && self
+                .deliveries
+                .iter()
+                .filter_map(|one| one.position)
+                .any(|position| position.offset == passed.offset && position != passed)
+    }
+
     /// What this subscriber gets of it: frames that follow each other, or nothing. The second is the offset of the last entry among them.
     pub fn frames_for(&mut self, member: &Member, seen: u64) -> (Option<Bytes>, Option<u64>) {
         let state = member.state_ref();

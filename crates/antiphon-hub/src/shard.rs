@@ -157,9 +157,12 @@ impl Shard {
             while !rest.is_empty() {
                 let (mut batch, after) = Batch::cut(rest);
                 let next = end - after.len() as u64;
-                for (_, subscriber) in &mut local.subscribers {
+                for (key, subscriber) in &mut local.subscribers {
                     if subscriber.place == Place::Ring(at) {
                         subscriber.give(&mut batch, next, outlets);
+                        if subscriber.place == Place::Log {
+                            fallen.push((subscriber.connection, SubscriberKey { topic, subscriber: key }));
+                        }
                     }
                 }
                 (rest, at) = (after, next);
@@ -207,6 +210,29 @@ impl Shard {
                 return Ok(false);
             }
         }
+    }
+
+    /// What a subscriber has is doubted: the log is read behind it, which proves it or not.
+    pub fn doubt(&mut self, key: SubscriberKey) {
+        let Some(local) = self.topics.get_mut(key.topic) else { return };
+        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
+        subscriber.place = Place::Log;
+    }
+
+    /// Doubts every subscriber that is ahead of its feed, and returns them with their connections. They have got at another
+    /// node what this one has not delivered yet, and are so for a moment: for longer only where the log has lost it.
+    pub fn doubt_who_is_ahead(&mut self) -> Vec<(usize, SubscriberKey)> {
+        let mut ahead = Vec::new();
+        for (topic, local) in &mut self.topics {
+            let Some(high) = local.feed.high() else { continue };
+            for (key, subscriber) in &mut local.subscribers {
+                if matches!(subscriber.place, Place::Ring(_)) && subscriber.passed.offset > high.offset {
+                    subscriber.place = Place::Log;
+                    ahead.push((subscriber.connection, SubscriberKey { topic, subscriber: key }));
+                }
+            }
+        }
+        ahead
     }
 
     /// The position after which a subscriber reads the log, if it does.
@@ -268,8 +294,7 @@ impl Shard {
         for (_, local) in &mut self.topics {
             let Some(high) = local.feed.high() else { continue };
             for (_, subscriber) in &mut local.subscribers {
-                let at_head =
-                    matches!(subscriber.place, Place::Ring(_)) && subscriber.passed.offset == high.offset;
+                let at_head = matches!(subscriber.place, Place::Ring(_)) && subscriber.passed == high;
                 if at_head && subscriber.told < high.offset {
                     subscriber.told = high.offset;
                     tell(subscriber.connection, &local.feed, high);
@@ -281,6 +306,10 @@ impl Shard {
 
 impl Subscriber {
     fn give(&mut self, batch: &mut Batch<'_>, next: u64, outlets: &mut impl Outlets) {
+        if batch.contradicts(self.passed) {
+            self.place = Place::Log;
+            return;
+        }
         let (frames, last) = batch.frames_for(self.subscription.member(), self.passed.offset);
         if let Some(frames) = frames
             && outlets.write(self.connection, &frames) == Taken::Blocked

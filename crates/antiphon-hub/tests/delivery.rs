@@ -5,7 +5,7 @@
 mod support;
 
 use antiphon_hub::{Delivery, Verdict};
-use antiphon_protocol::{ClusterSecret, Link, Position, UserId};
+use antiphon_protocol::{ClusterSecret, Link, Position, ResetReason, UserId};
 use support::{House, at, entry, keyed_entry, state, topic};
 
 #[test]
@@ -291,7 +291,8 @@ fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
     house.sockets.blocked = vec![1];
     house.pass();
     let head = Position { link: Link(99), ..at(1) };
-    feed.restart(head);
+    assert!(!feed.restart(at(7), head, ResetReason::Fork), "it is not there");
+    assert!(feed.restart(feed.high().unwrap(), head, ResetReason::Fork));
     for entry in chain(head, &["new 2"]) {
         assert_eq!(feed.offer(1, entry), Verdict::Next);
     }
@@ -311,6 +312,52 @@ fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
     }
     assert_eq!(house.sockets.frames(0), ["{1}", "{2}", "{new 2}"]);
     assert_eq!(house.sockets.frames(1), ["{new 2}"]);
+}
+
+#[test]
+fn one_who_is_ahead_of_its_feed_is_doubted_where_the_feed_has_another_entry() {
+    for is_of_this_history in [true, false] {
+        let mut house = House::new(8);
+        house.subscribe(0, "ann", state(&[]), 0);
+        let feed = house.feed();
+        let log = chain(at(0), &["1", "2", "3", "4"]);
+        let strangers = chain(at(0), &["other 1", "other 2", "other 3"]);
+        let has = if is_of_this_history { log[2].position } else { strangers[2].position }.unwrap();
+        let login = house.audience.login(&UserId::parse("bob").unwrap(), 1, state(&[]));
+        let (subscription, _) = house.hub.subscribe(&topic(), &house.audience, login.member());
+        let key = house.shard.add(1, subscription, has);
+        assert_eq!(house.shard.reads_log(key), None, "the feed will tell");
+        // Delivered apart and together: the entry that tells is the last or in the midst of what has gathered.
+        for (number, entry) in log.into_iter().enumerate() {
+            assert_eq!(feed.offer(1, entry), Verdict::Next);
+            if number == 0 {
+                house.pass();
+            }
+        }
+        house.pass();
+        assert_eq!(house.sockets.frames(0).len(), 4);
+        if is_of_this_history {
+            assert_eq!(house.sockets.frames(1), ["{4}"]);
+            assert!(house.fallen.is_empty());
+        } else {
+            assert!(house.sockets.frames(1).is_empty(), "{:?}", house.sockets.frames(1));
+            assert_eq!(house.shard.reads_log(key), Some(has), "only the log tells");
+            assert_eq!(house.fallen, [(1, key)]);
+        }
+    }
+}
+
+#[test]
+fn who_stays_ahead_of_a_feed_is_doubted_when_it_is_looked_at() {
+    let mut house = House::new(8);
+    let live = house.subscribe(0, "ann", state(&[]), 2);
+    let login = house.audience.login(&UserId::parse("bob").unwrap(), 1, state(&[]));
+    let (subscription, _) = house.hub.subscribe(&topic(), &house.audience, login.member());
+    let key = house.shard.add(1, subscription, at(3));
+    assert_eq!((house.shard.reads_log(live), house.shard.reads_log(key)), (None, None));
+    assert_eq!(house.shard.doubt_who_is_ahead(), [(1, key)]);
+    assert_eq!((house.shard.reads_log(live), house.shard.reads_log(key)), (None, Some(at(3))));
+    assert!(house.shard.doubt_who_is_ahead().is_empty(), "once");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Node {
         if !follows {
             // It may have been read before the log became another one.
             self.pages.forget(feed);
-            return self.cannot_go_on(feed, after).await;
+            return self.refuted(feed, after).await.unwrap_or(Catchup::Later);
         }
         if self.audience_at(feed.topic().tenant(), page.revision).await.is_err() {
             return Catchup::Later;
@@ -52,27 +52,25 @@ impl Node {
         Catchup::Page(behind.to_vec(), upto)
     }
 
-    /// The log has nothing behind this position: right if this is where the feed is.
+    /// The log has nothing behind this position: right if this is where the feed is, or will be when it has caught up.
     async fn at_the_end(&self, feed: &Arc<Feed>, after: Position) -> Catchup {
         match feed.high() {
-            Some(high) if high.offset < after.offset || high == after => Catchup::Page(Vec::new(), after),
-            None => Catchup::Page(Vec::new(), after),
-            Some(_) => {
+            Some(high) if high == after => Catchup::Page(Vec::new(), after),
+            high => {
                 self.repair(feed);
-                self.cannot_go_on(feed, after).await
+                let is_ahead = high.is_none_or(|high| high.offset < after.offset);
+                let for_now = if is_ahead { Catchup::Page(Vec::new(), after) } else { Catchup::Later };
+                self.refuted(feed, after).await.unwrap_or(for_now)
             }
         }
     }
 
-    async fn cannot_go_on(&self, feed: &Arc<Feed>, after: Position) -> Catchup {
+    /// A reset, if the log says that a stream can't go on behind this position.
+    async fn refuted(&self, feed: &Arc<Feed>, after: Position) -> Option<Catchup> {
         let locate = self.engines.store.locate(feed.topic(), Some(after.offset));
-        match self.timed("the store", locate).await {
-            Ok(located) => match judge(after, located.head, located.link) {
-                Some(reason) => Catchup::Reset(reason, located.head.position),
-                None => Catchup::Later,
-            },
-            Err(_) => Catchup::Later,
-        }
+        let located = self.timed("the store", locate).await.ok()?;
+        let reason = judge(after, located.head, located.link)?;
+        Some(Catchup::Reset(reason, located.head.position))
     }
 
     /// The page behind a position, read in this topic's turn; none if nothing is there. An error: not now.
@@ -101,7 +99,6 @@ impl Node {
         let step = u64::from(self.limits.page_entries / 2).max(1);
         for from in [after - after % step, after] {
             let Some(page) = self.read_page_from(feed, from).await? else { return Ok(None) };
-            self.pages.keep(feed, page.clone());
             if page.behind(after).is_some() {
                 return Ok(Some(page));
             }
@@ -116,6 +113,7 @@ impl Node {
     async fn read_page_from(&self, feed: &Arc<Feed>, from: u64) -> Result<Option<Arc<LogPage>>, SeamError> {
         let limits = &self.limits;
         self.metrics.pages.inc();
+        let restarts = feed.restarts();
         let read = self.engines.store.read(feed.topic(), from, limits.page_entries, limits.page_bytes);
         let mut entries = self.timed("the store", read).await?;
         self.audience_of(feed.topic().tenant(), &mut entries).await?;
@@ -123,7 +121,9 @@ impl Node {
         let (after, revision) =
             (first.position.offset - 1, entries.iter().map(|entry| entry.revision).max().unwrap_or(0));
         let entries = entries.iter().map(|entry| Arc::new(entry_delivery(entry, &encode_message(entry))));
-        Ok(Some(Arc::new(LogPage { after, revision, entries: entries.collect() })))
+        let page = Arc::new(LogPage { after, revision, restarts, entries: entries.collect() });
+        self.pages.keep(feed, page.clone());
+        Ok(Some(page))
     }
 }
 

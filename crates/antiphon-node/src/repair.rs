@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use antiphon_core::SeamError;
 use antiphon_hub::{Feed, Verdict};
-use antiphon_protocol::{Position, encode_message};
+use antiphon_protocol::{Position, ResetReason, encode_message};
 
-use crate::{node::Node, publish::entry_delivery};
+use crate::{node::Node, proof::judge, publish::entry_delivery};
 
 impl Node {
     /// Reads what this feed misses, soon.
@@ -78,15 +78,16 @@ impl Node {
         if head.epoch == high.epoch && located.link == Some(high.link) {
             return Ok(Some(head));
         }
-        if feed.high() == Some(high) {
+        let reason = judge(high, located.head, located.link).unwrap_or(ResetReason::Epoch);
+        if feed.restart(high, head, reason) {
+            self.pages.forget(feed);
             tracing::error!(
                 tenant = %feed.topic().tenant(),
                 delivered = high.offset,
                 head = head.offset,
+                ?reason,
                 "the log is not the one that was delivered: its subscribers are reset"
             );
-            feed.restart(head);
-            self.pages.forget(feed);
         }
         Ok(None)
     }

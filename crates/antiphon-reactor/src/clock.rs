@@ -30,6 +30,9 @@ impl ShardThread {
         }
         if self.told_positions.elapsed() >= self.limits().position_interval {
             self.tell_positions();
+            for (index, key) in self.hub.doubt_who_is_ahead() {
+                self.ask_page(index, key);
+            }
         }
         self.go_on_draining(now);
         self.let_go();

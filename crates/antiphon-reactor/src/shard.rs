@@ -10,7 +10,7 @@ use std::{
 };
 
 use antiphon_core::Limits;
-use antiphon_hub::{Shard, SubscriberKey};
+use antiphon_hub::{Feed, Restart, Shard, SubscriberKey};
 use antiphon_node::{Catchup, EndReason, Node, Turns};
 use antiphon_protocol::{Position, ServerFrame};
 use antiphon_session::{Act, Session};
@@ -286,7 +286,7 @@ impl ShardThread {
     /// Members whose rights changed, and logs that are not what they were.
     pub(crate) fn take_changes(&mut self) {
         while self.hub.mailbox().has_changes() {
-            let (members, restarted) = self.hub.mailbox().take_changes();
+            let (members, restarts) = self.hub.mailbox().take_changes();
             if !members.is_empty() {
                 let affected = self.links.connections.iter().filter(|(_, connection)| {
                     connection.session.caller().is_some_and(|caller| {
@@ -297,11 +297,19 @@ impl ShardThread {
                     self.step(index, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            for feed in restarted {
-                let Some(high) = feed.high() else { continue };
-                for (index, key) in self.hub.subscribers(&feed) {
-                    self.reset(index, key, antiphon_protocol::ResetReason::Fork, high);
-                }
+            restarts.iter().for_each(|restart| self.begin_anew(restart));
+        }
+    }
+
+    /// Whoever stood where the feed did starts again where it is now; what all others have the log proves, or not.
+    fn begin_anew(&mut self, restart: &Restart<Feed>) {
+        let Some(high) = restart.feed.high() else { return };
+        for (index, key) in self.hub.subscribers(&restart.feed) {
+            if self.hub.position(key) == Some(restart.was) {
+                self.reset(index, key, restart.reason, high);
+            } else {
+                self.hub.doubt(key);
+                self.ask_page(index, key);
             }
         }
     }

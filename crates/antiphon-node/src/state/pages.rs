@@ -24,6 +24,8 @@ pub(crate) struct LogPage {
     pub after: u64,
     /// The tenant revision that an audience must have reached.
     pub revision: u64,
+    /// How often the feed had begun anew before it was read: a page from before the last time is of another log.
+    pub restarts: u64,
     /// Its entries, in their order, without a gap.
     pub entries: Vec<Arc<Delivery>>,
 }
@@ -57,7 +59,7 @@ pub(crate) struct Pages {
 
 #[derive(Default)]
 struct Kept {
-    /// Oldest first. A page is good for the feed that it was read for: only that is told when the log becomes another one.
+    /// Oldest first. A page is good for the feed that it was read for, until that begins anew.
     pages: VecDeque<(Instant, Weak<Feed>, Arc<LogPage>)>,
     bytes: usize,
 }
@@ -90,7 +92,9 @@ impl Pages {
     fn first(&self, feed: &Arc<Feed>, fits: impl Fn(&LogPage) -> bool) -> Option<Arc<LogPage>> {
         let kept = self.kept.lock();
         let fresh = kept.pages.iter().rev().take_while(|(since, _, _)| since.elapsed() < AGE);
-        let mut of_feed = fresh.filter(|(_, of, _)| is_of(of, feed)).map(|(_, _, page)| page);
+        let restarts = feed.restarts();
+        let of_feed = fresh.filter(|(_, of, page)| is_of(of, feed) && page.restarts == restarts);
+        let mut of_feed = of_feed.map(|(_, _, page)| page);
         of_feed.find(|page| fits(page)).cloned()
     }
 
@@ -158,7 +162,7 @@ mod tests {
             Arc::new(Delivery::entry(position, None, None, None, &vec![b'x'; bytes]))
         };
         let entries = (after + 1..=after + entries).map(entry).collect();
-        Arc::new(LogPage { after, revision: 1, entries })
+        Arc::new(LogPage { after, revision: 1, restarts: 0, entries })
     }
 
     fn subscription(hub: &Arc<Hub>, tenant: &str) -> Subscription {

@@ -389,7 +389,7 @@ impl Loop {
 
     fn take_changes(&mut self) {
         while self.hub.mailbox().has_changes() {
-            let (members, restarted) = self.hub.mailbox().take_changes();
+            let (members, restarts) = self.hub.mailbox().take_changes();
             let ids: Vec<usize> = self.links.connections.keys().copied().collect();
             for id in ids {
                 let is_of = |connection: &Connection| members.iter().any(|one| connection.session.is_of(one));
@@ -397,14 +397,22 @@ impl Loop {
                     self.step(id, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            for feed in restarted {
-                let Some(high) = feed.high() else { continue };
-                for (id, key) in self.hub.subscribers(&feed) {
-                    let topic = feed.topic();
-                    let reason = antiphon_protocol::ResetReason::Fork;
-                    let frame = ServerFrame::Reset { topic: topic.name(), reason, position: high };
-                    self.send(id, &frame.encode());
-                    self.hub.reset(key, high);
+            for restart in restarts {
+                let Some(high) = restart.feed.high() else { continue };
+                for (id, key) in self.hub.subscribers(&restart.feed) {
+                    if self.hub.position(key) == Some(restart.was) {
+                        let topic = restart.feed.topic();
+                        let frame = ServerFrame::Reset {
+                            topic: topic.name(),
+                            reason: restart.reason,
+                            position: high,
+                        };
+                        self.send(id, &frame.encode());
+                        self.hub.reset(key, high);
+                    } else {
+                        self.hub.doubt(key);
+                        self.ask_page(id, key);
+                    }
                 }
             }
         }
