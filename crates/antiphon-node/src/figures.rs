@@ -1,5 +1,7 @@
 //! The figures that are read when they are asked for.
 
+use std::sync::atomic::Ordering;
+
 use antiphon_core::BrokerState;
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge};
 
@@ -25,6 +27,7 @@ impl Node {
         level(&m.broker_dropped, self.engines.broker.dropped());
         level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
         level(&m.verified_gauge, u64::from(self.is_verified()));
+        level(&m.writable_gauge, u64::from(self.health.writable.load(Ordering::Relaxed)));
         let mut text = String::new();
         encode(&mut text, &m.registry).expect("a String takes all that is written to it");
         text

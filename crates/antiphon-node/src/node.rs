@@ -177,10 +177,20 @@ impl Node {
         what: &'static str,
         ask: impl Future<Output = Result<T, SeamError>>,
     ) -> Result<T, SeamError> {
-        let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
-        let result = answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")));
+        let result = self.bounded(what, ask).await;
         self.health.database_answered(result.as_ref().err());
         result
+    }
+
+    /// Waits for an engine that writes, but not for ever. How the database is, is not told by this: one whose disk is full
+    /// answers all that reads.
+    pub(crate) async fn bounded<T>(
+        &self,
+        what: &'static str,
+        ask: impl Future<Output = Result<T, SeamError>>,
+    ) -> Result<T, SeamError> {
+        let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
+        answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")))
     }
 }
 

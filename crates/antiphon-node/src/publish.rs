@@ -100,7 +100,9 @@ impl Node {
         let mut outcomes = if groups.is_empty() {
             Vec::new().into_iter()
         } else {
-            match self.timed("the store", self.engines.store.append(&groups)).await {
+            let appended = self.bounded("the store", self.engines.store.append(&groups)).await;
+            self.health.database_took(appended.as_ref().err());
+            match appended {
                 Ok(outcomes) => outcomes.into_iter(),
                 Err(error) => {
                     let refusal = refuse(&error);
