@@ -162,6 +162,26 @@ impl Postgres {
         Ok(())
     }
 
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Kills it if it still runs, throws all its data away, and starts an empty one on the same port.
+    pub fn restart_empty(&mut self) -> Result<(), StartError> {
+        self.process.kill9();
+        std::fs::remove_dir_all(self.data())?;
+        init(&self.programs, &self.data(), self.folder.path(), self.launch.user, &self.options)?;
+        self.restart()
+    }
+
+    /// The folder of its programs: `psql`, `pg_dump` and the like.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// Its exit status, if it has ended.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.process.exited()
