@@ -19,7 +19,7 @@ impl Node {
         level(&m.subscriptions_gauge, m.subscriptions.get());
         level(&m.topics_gauge, self.hub.feed_count() as u64);
         level(&m.tenants_gauge, self.audiences.len() as u64);
-        level(&m.queue_gauge, self.lanes.waiting() as u64);
+        level(&m.queue_gauge, (self.lanes.waiting() + self.aside.waiting()) as u64);
         level(&m.hook_gauge, self.asking.waiting() as u64);
         let broker = self.engines.broker.current_state();
         level(&m.broker_up, u64::from(broker == BrokerState::Up));

@@ -19,9 +19,9 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, fence::Fence,
-        health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue, repairs::Repairs,
-        replays::Replays, shares::Shares,
+        aside::Aside, asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing,
+        fence::Fence, health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue,
+        repairs::Repairs, replays::Replays, shares::Shares,
     },
 };
 
@@ -66,6 +66,7 @@ pub struct Node {
     pub(crate) existing: Existing,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
+    pub(crate) aside: Aside,
     pub(crate) asking: Asking,
     pub(crate) pages: Pages,
     pub(crate) repairs: Repairs,
@@ -100,6 +101,7 @@ impl Node {
             existing: Existing::default(),
             doorkeeper,
             lanes,
+            aside: Aside::new(limits.publish_queue),
             asking: Asking::new(&limits),
             pages: Pages::new(limits.catch_up_reads, limits.catch_up_bytes),
             repairs: Repairs::default(),
