@@ -1,5 +1,7 @@
 //! The seam to the log of entries: the store is the truth.
 
+use std::time::Duration;
+
 use antiphon_protocol::{Draft, Entry, Head, Link, Position, Topic};
 use async_trait::async_trait;
 
@@ -70,6 +72,18 @@ pub struct HistoryPage {
 pub trait Store: Send + Sync {
     /// Appends groups of drafts in one transaction; `groups[i].0` is the tenant revision stamped on group i.
     async fn append(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, SeamError>;
+    /// The same, but it waits for a topic that somebody else holds no longer than this; zero: not at all. The groups that would have
+    /// to wait are [`AppendRefusal::Locked`], and those behind them that share a topic with one of them.
+    ///
+    /// An engine in which nobody holds a topic for long need not know of it.
+    async fn append_within(
+        &self,
+        groups: &[(u64, Vec<Draft>)],
+        wait: Duration,
+    ) -> Result<Vec<GroupOutcome>, SeamError> {
+        let _ = wait;
+        self.append(groups).await
+    }
     /// Entries with an offset greater than `after`.
     async fn read(
         &self,

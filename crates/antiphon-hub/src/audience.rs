@@ -135,6 +135,23 @@ impl TenantAudience {
         }
         self.revision.fetch_max(revision, Ordering::AcqRel);
     }
+
+    /// What was held came from a directory that is another one now, as after a backup was restored: all of it is forgotten, and
+    /// what comes is as of this revision, which may be an earlier one. `gone` hears of each member that was connected before
+    /// the revision moves: as of a disconnect, so that its connections come back and are read anew.
+    pub fn start_anew(&self, revision: u64, mut gone: impl FnMut(Arc<Member>)) {
+        let mut members = self.members.lock();
+        for (_, (member, _)) in members.drain() {
+            let state = MemberState {
+                disconnects: u64::MAX,
+                projects: HashMap::new(),
+                ..MemberState::clone(&member.state.load())
+            };
+            member.state.store(Arc::new(state));
+            gone(member);
+        }
+        self.revision.store(revision, Ordering::Release);
+    }
 }
 
 /// A connection's hold on its user's place in the audience.
@@ -159,11 +176,43 @@ impl Login {
 impl Drop for Login {
     fn drop(&mut self) {
         let mut members = self.audience.members.lock();
-        if let Some((_, count)) = members.get_mut(self.member.user()) {
+        // Of before a new start, others may hold the same user's place.
+        if let Some((member, count)) = members.get_mut(self.member.user())
+            && Arc::ptr_eq(member, &self.member)
+        {
             *count -= 1;
             if *count == 0 {
                 members.remove(self.member.user());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_new_start_who_was_there_is_let_go_and_leaves_no_hole_in_who_comes() {
+        let audience = Arc::new(TenantAudience::new(TenantId::parse("acme").unwrap()));
+        let ann = UserId::parse("ann").unwrap();
+        let projects = HashMap::from([(ProjectId::parse("kitchen").unwrap(), true)]);
+        let state = MemberState { exists: true, revocations: 2, disconnects: 1, projects };
+        let before = audience.login(&ann, 7, state.clone());
+        let mut gone = Vec::new();
+        audience.start_anew(3, |member| gone.push(member));
+        assert_eq!((audience.revision(), audience.is_empty(), gone.len()), (3, true, 1));
+        assert!(Arc::ptr_eq(&gone[0], before.member()));
+        let left = before.member().state();
+        assert_eq!((left.disconnects, left.revocations, left.projects.len()), (u64::MAX, 2, 0));
+        let after = audience.login(&ann, 3, MemberState { disconnects: 0, ..state });
+        drop(before);
+        assert!(Arc::ptr_eq(&audience.member(&ann).unwrap(), after.member()));
+        // Numbers that were known before are news again.
+        let removed = MemberState { exists: true, ..MemberState::default() };
+        audience.update(4, vec![(ann, removed.clone())], |_| {});
+        assert_eq!((audience.revision(), &*after.member().state()), (4, &removed));
+        drop(after);
+        assert!(audience.is_empty());
     }
 }

@@ -20,8 +20,39 @@ impl Node {
                 revisions.first().copied().unwrap_or(0)
             }
         };
-        self.audience_at(tenant, revision).await?;
+        self.audience_as_read(tenant, revision).await?;
         Ok(revision)
+    }
+
+    /// Brings what is held of a tenant to the revision that was just read from the directory.
+    pub(crate) async fn audience_as_read(&self, tenant: &TenantId, revision: u64) -> Result<(), SeamError> {
+        let Some(held) = self.audiences.held(tenant) else { return Ok(()) };
+        if held.audience.revision() > revision {
+            return self.start_anew_if_gone_back(&held).await;
+        }
+        self.audience_at(tenant, revision).await
+    }
+
+    /// Revisions only grow, unless a backup of the directory was restored, or a replica took over without the last commits. Then
+    /// who is held here is not who is meant there, and its numbers come once more for other changes: nothing that is held is
+    /// worth anything.
+    async fn start_anew_if_gone_back(&self, held: &Held) -> Result<(), SeamError> {
+        let (audience, tenant) = (&held.audience, held.audience.tenant());
+        let _reading = held.reading.lock().await;
+        let known = audience.revision();
+        // What was read before may have been overtaken; nobody overtakes this one.
+        let read = self.engines.directory.revisions(std::slice::from_ref(tenant));
+        let revisions = self.timed("the directory", read).await?;
+        let revision = revisions.first().copied().unwrap_or(0);
+        if revision < known {
+            tracing::error!(
+                %tenant, known, revision,
+                "the directory is not the one that was read: the tenant's clients come back and are read anew"
+            );
+            self.existing.clear();
+            audience.start_anew(revision, |member| self.hub.member_changed(&member));
+        }
+        Ok(())
     }
 
     /// Brings what is held of a tenant to at least this revision.

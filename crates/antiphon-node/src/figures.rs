@@ -1,5 +1,7 @@
 //! The figures that are read when they are asked for.
 
+use std::sync::atomic::Ordering;
+
 use antiphon_core::BrokerState;
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge};
 
@@ -17,7 +19,7 @@ impl Node {
         level(&m.subscriptions_gauge, m.subscriptions.get());
         level(&m.topics_gauge, self.hub.feed_count() as u64);
         level(&m.tenants_gauge, self.audiences.len() as u64);
-        level(&m.queue_gauge, self.lanes.waiting() as u64);
+        level(&m.queue_gauge, (self.lanes.waiting() + self.aside.waiting()) as u64);
         level(&m.hook_gauge, self.asking.waiting() as u64);
         let broker = self.engines.broker.current_state();
         level(&m.broker_up, u64::from(broker == BrokerState::Up));
@@ -25,6 +27,7 @@ impl Node {
         level(&m.broker_dropped, self.engines.broker.dropped());
         level(&m.nodes_gauge, self.leases.alive().len().max(1) as u64);
         level(&m.verified_gauge, u64::from(self.is_verified()));
+        level(&m.writable_gauge, u64::from(self.health.writable.load(Ordering::Relaxed)));
         let mut text = String::new();
         encode(&mut text, &m.registry).expect("a String takes all that is written to it");
         text

@@ -29,6 +29,7 @@ impl Node {
         let draining = self.health.draining.load(Ordering::Relaxed);
         let accepting = self.health.accepting.load(Ordering::Relaxed);
         let database = self.health.database.load(Ordering::Relaxed);
+        let writable = self.health.writable.load(Ordering::Relaxed);
         let broker = self.engines.broker.current_state();
         let broker_reason = match broker {
             BrokerState::Up => None,
@@ -41,6 +42,8 @@ impl Node {
         let reasons = [
             draining.then_some("the node is draining"),
             (!database).then_some("the database does not answer"),
+            (database && !writable)
+                .then_some("the database did not take what was published last: its disk may be full"),
             (!verified).then_some("nothing could be verified for too long: no work is taken"),
             broker_reason,
         ];

@@ -14,7 +14,7 @@ impl Node {
         loop {
             every.tick().await;
             let lease = Lease { node: self.id, connections: self.metrics.identified.get() };
-            match self.timed("the presence", self.engines.presence.renew(lease, ttl_ms)).await {
+            match self.bounded("the presence", self.engines.presence.renew(lease, ttl_ms)).await {
                 Ok(alive) => *self.leases.0.lock() = alive,
                 Err(error) => tracing::warn!(%error, "the lease was not renewed"),
             }
@@ -23,7 +23,7 @@ impl Node {
 
     /// Ends the lease at once, so that this node counts no more.
     pub async fn release_lease(&self) {
-        if let Err(error) = self.timed("the presence", self.engines.presence.release(self.id)).await {
+        if let Err(error) = self.bounded("the presence", self.engines.presence.release(self.id)).await {
             tracing::warn!(%error, "the lease ends by itself");
         }
     }

@@ -9,6 +9,7 @@ mod metrics;
 mod node;
 mod state;
 
+mod aside;
 mod hook;
 mod plain;
 mod publish;

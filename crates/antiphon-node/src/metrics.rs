@@ -138,6 +138,7 @@ pub struct Metrics {
     pub(crate) broker_dropped: Gauge,
     pub(crate) nodes_gauge: Gauge,
     pub(crate) verified_gauge: Gauge,
+    pub(crate) writable_gauge: Gauge,
 }
 
 impl Metrics {
@@ -177,6 +178,7 @@ impl Metrics {
             broker_dropped: Gauge::default(),
             nodes_gauge: Gauge::default(),
             verified_gauge: Gauge::default(),
+            writable_gauge: Gauge::default(),
         };
         this.register();
         this
@@ -236,6 +238,11 @@ impl Metrics {
         r.register("broker_posts_dropped", "Posts dropped since the start", self.broker_dropped.clone());
         r.register("nodes", "Nodes alive, this one included", self.nodes_gauge.clone());
         r.register("verified", "1 while the fence stands and work is taken", self.verified_gauge.clone());
+        r.register(
+            "database_writable",
+            "1 while the database takes what is published",
+            self.writable_gauge.clone(),
+        );
     }
 
     pub(crate) fn hook_answered(&self, outcome: HookOutcome) {

@@ -19,9 +19,9 @@ use tokio::sync::Notify;
 use crate::{
     metrics::Metrics,
     state::{
-        asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing, fence::Fence,
-        health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue, repairs::Repairs,
-        replays::Replays, shares::Shares,
+        aside::Aside, asking::Asking, asks::Asks, audiences::Audiences, door::Doorkeeper, existing::Existing,
+        fence::Fence, health::HealthState, lane::Lanes, leases::Leases, pages::Pages, parked::PlainQueue,
+        repairs::Repairs, replays::Replays, shares::Shares,
     },
 };
 
@@ -66,6 +66,7 @@ pub struct Node {
     pub(crate) existing: Existing,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) lanes: Lanes,
+    pub(crate) aside: Aside,
     pub(crate) asking: Asking,
     pub(crate) pages: Pages,
     pub(crate) repairs: Repairs,
@@ -100,6 +101,7 @@ impl Node {
             existing: Existing::default(),
             doorkeeper,
             lanes,
+            aside: Aside::new(limits.publish_queue),
             asking: Asking::new(&limits),
             pages: Pages::new(limits.catch_up_reads, limits.catch_up_bytes),
             repairs: Repairs::default(),
@@ -177,10 +179,20 @@ impl Node {
         what: &'static str,
         ask: impl Future<Output = Result<T, SeamError>>,
     ) -> Result<T, SeamError> {
-        let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
-        let result = answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")));
+        let result = self.bounded(what, ask).await;
         self.health.database_answered(result.as_ref().err());
         result
+    }
+
+    /// Waits for an engine that writes, but not for ever. How the database is, is not told by this: one whose disk is full
+    /// answers all that reads.
+    pub(crate) async fn bounded<T>(
+        &self,
+        what: &'static str,
+        ask: impl Future<Output = Result<T, SeamError>>,
+    ) -> Result<T, SeamError> {
+        let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
+        answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")))
     }
 }
 

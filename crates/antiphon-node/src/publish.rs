@@ -1,6 +1,10 @@
 //! Publish: checks, one transaction, then the bell.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use antiphon_core::{Action, AppendRefusal, Appended, Channel};
 use antiphon_hub::Delivery;
@@ -16,6 +20,11 @@ use crate::{
     node::{Node, refuse},
     state::lane::{Job, Work},
 };
+
+/// What a publish is answered with whose topic somebody else holds.
+pub(crate) fn held_for_now() -> Refusal {
+    Refusal::unavailable(200)
+}
 
 /// What a publish was answered with.
 pub type Published = Result<Vec<Appended>, Refusal>;
@@ -65,11 +74,19 @@ impl Node {
     pub(crate) async fn run_lane(self: Arc<Self>, mut lane: mpsc::Receiver<Job>) {
         let mut batch = Vec::new();
         while lane.recv_many(&mut batch, self.limits.commit_batch).await > 0 {
-            self.work(std::mem::take(&mut batch)).await;
+            // Whoever holds a topic delays that topic alone.
+            let batch = self.without_those_behind(std::mem::take(&mut batch));
+            for held in self.work(batch, Duration::ZERO).await {
+                self.set_aside(held).await;
+            }
         }
     }
 
-    async fn work(&self, batch: Vec<Job>) {
+    /// Does what a lane has taken; gives back, in their order, the jobs whose topics somebody else holds for longer than `wait`.
+    pub(crate) async fn work(&self, batch: Vec<Job>, wait: Duration) -> Vec<Job> {
+        if batch.is_empty() {
+            return batch;
+        }
         // The tenants, and whether a key asks.
         let mut tenants: HashMap<TenantId, bool> = HashMap::new();
         for job in &batch {
@@ -77,7 +94,10 @@ impl Node {
         }
         let revisions = match self.revisions_of(tenants).await {
             Ok(revisions) => revisions,
-            Err(refusal) => return batch.into_iter().for_each(|job| (job.done)(Err(refusal.clone()))),
+            Err(refusal) => {
+                batch.into_iter().for_each(|job| (job.done)(Err(refusal.clone())));
+                return Vec::new();
+            }
         };
         // What may be done, in the order in which it came.
         let (mut groups, mut jobs) = (Vec::new(), Vec::new());
@@ -86,37 +106,52 @@ impl Node {
             match self.check(&job.by, &job.work, revision) {
                 Err(refusal) => (job.done)(Err(refusal)),
                 Ok(()) => {
-                    let Job { work, done, since, .. } = job;
-                    match work {
+                    let Job { by, tenant, work, done, since } = job;
+                    let signal = match work {
                         Work::Append(drafts) => {
                             groups.push((revision, drafts));
-                            jobs.push((None, done, since));
+                            None
                         }
-                        Work::Signal(signal) => jobs.push((Some((revision, signal)), done, since)),
-                    }
+                        Work::Signal(signal) => Some((revision, signal)),
+                    };
+                    jobs.push((by, tenant, signal, done, since));
                 }
             }
         }
         let mut outcomes = if groups.is_empty() {
             Vec::new().into_iter()
         } else {
-            match self.timed("the store", self.engines.store.append(&groups)).await {
+            let appended = self.bounded("the store", self.engines.store.append_within(&groups, wait)).await;
+            self.health.database_took(appended.as_ref().err());
+            match appended {
                 Ok(outcomes) => outcomes.into_iter(),
                 Err(error) => {
                     let refusal = refuse(&error);
-                    return jobs.into_iter().for_each(|(_, done, _)| done(Err(refusal.clone())));
+                    jobs.into_iter().for_each(|(_, _, _, done, _)| done(Err(refusal.clone())));
+                    return Vec::new();
                 }
             }
         };
-        for (signal, done, since) in jobs {
+        let (mut groups, mut held) = (groups.into_iter(), Vec::<Job>::new());
+        for (by, tenant, signal, done, since) in jobs {
             if let Some((revision, signal)) = signal {
-                self.emit_signal(&signal, revision);
-                done(Ok(Vec::new()));
+                // It keeps its place behind what was published before.
+                if held.iter().any(|job| job.work.is_about(&signal.topic)) {
+                    held.push(Job { by, tenant, work: Work::Signal(signal), done, since });
+                } else {
+                    self.emit_signal(&signal, revision);
+                    done(Ok(Vec::new()));
+                }
+                continue;
+            }
+            let (outcome, drafts) = (outcomes.next(), groups.next().map(|(_, drafts)| drafts));
+            if let (Some(Err(AppendRefusal::Locked)), Some(drafts)) = (&outcome, drafts) {
+                held.push(Job { by, tenant, work: Work::Append(drafts), done, since });
                 continue;
             }
             // The answer is given before the bell rings: an author mostly sees ACCEPTED before its own MESSAGE.
             self.metrics.publish_seconds.observe(since.elapsed().as_secs_f64());
-            match outcomes.next() {
+            match outcome {
                 Some(Ok(appended)) => {
                     let new = appended.iter().filter(|one| !one.duplicate).map(|one| one.entry.clone());
                     let new: Vec<Entry> = new.collect();
@@ -126,9 +161,10 @@ impl Node {
                 Some(Err(AppendRefusal::Conflict(_))) => done(Err(Refusal::conflict())),
                 // Whoever was allowed to say it is gone: as if it had come after the deletion.
                 Some(Err(AppendRefusal::Gone)) => done(Err(Refusal::forbidden())),
-                Some(Err(AppendRefusal::Locked)) | None => done(Err(Refusal::unavailable(200))),
+                Some(Err(AppendRefusal::Locked)) | None => done(Err(held_for_now())),
             }
         }
+        held
     }
 
     /// The tenants' revisions, read once after the batch was taken, with what is held here brought up to them. 0: there is

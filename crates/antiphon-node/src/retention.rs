@@ -22,7 +22,7 @@ impl Node {
             every.tick().await;
             from = self.trim_round(from).await;
             if let Some(tokens) = &self.engines.tokens
-                && let Err(error) = self.timed("the tokens", tokens.sweep_tokens(now_ms())).await
+                && let Err(error) = self.bounded("the tokens", tokens.sweep_tokens(now_ms())).await
             {
                 tracing::warn!(%error, "ended tokens are removed later");
             }
@@ -37,7 +37,7 @@ impl Node {
             if keep == Retention::default() {
                 break;
             }
-            match self.timed("the store", self.engines.store.trim(&keep, from)).await {
+            match self.bounded("the store", self.engines.store.trim(&keep, from)).await {
                 Ok(trimmed) => {
                     tracing::debug!(removed = trimmed.removed, "entries past the retention are gone");
                     let Some(next) = trimmed.next else { return TrimCursor::default() };

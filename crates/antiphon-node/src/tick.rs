@@ -56,7 +56,7 @@ impl Node {
         }
         let revisions = self.timed("the directory", self.engines.directory.revisions(&tenants)).await?;
         for (tenant, revision) in tenants.iter().zip(revisions) {
-            self.audience_at(tenant, revision).await?;
+            self.audience_as_read(tenant, revision).await?;
         }
         // Whoever logged in meanwhile was read then.
         self.fence.verified(began);

@@ -194,6 +194,104 @@ async fn a_topic_that_somebody_holds_delays_only_itself() {
 }
 
 #[tokio::test]
+async fn without_waiting_all_but_what_is_held_and_what_follows_it_is_appended_at_once() {
+    let test = "without_waiting_all_but_what_is_held";
+    let Some(server) = antiphon_testkit::shared_postgres(test) else { return };
+    let database = Database::parse_url(&server.url()).unwrap();
+    database.migrate(&OpenOptions::default()).await.unwrap();
+    let store = database.open(OpenOptions::default()).await.unwrap().store;
+    assert!(store.append(&[(1, vec![draft("held", "x")])]).await.unwrap()[0].is_ok());
+    let mut holder = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::query("select 1 from antiphon.topics where name = 'held' for update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    // A topic that is only being made is held too.
+    sqlx::query(
+        "insert into antiphon.topics (tenant, name, epoch, link, trimmed_link) values ('acme', 'unborn', 1, 1, 1)",
+    )
+    .execute(&mut *held)
+    .await
+    .unwrap();
+    let calls = [
+        (1, vec![draft("held", "a")]),
+        (1, vec![draft("free", "b")]),
+        (1, vec![draft("held", "c"), draft("other", "c")]),
+        (1, vec![draft("other", "d")]),
+        (1, vec![draft("unborn", "e")]),
+        (1, vec![draft("new", "f"), draft("free", "f")]),
+    ];
+    let begun = std::time::Instant::now();
+    let outcomes = store.append_within(&calls, Duration::ZERO).await.unwrap();
+    for (outcome, locked) in outcomes.iter().zip([true, false, true, true, true, false]) {
+        assert_eq!(matches!(outcome, Err(AppendRefusal::Locked)), locked, "{outcomes:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "no lock was waited for: {:?}", begun.elapsed());
+    let alone = store.append_within(&calls[..1], Duration::from_millis(50)).await.unwrap();
+    assert!(matches!(alone[0], Err(AppendRefusal::Locked)));
+    held.rollback().await.unwrap();
+    let rest: Vec<_> = [0, 2, 3, 4].map(|call: usize| calls[call].clone()).to_vec();
+    assert!(store.append_within(&rest, Duration::ZERO).await.unwrap().iter().all(Result::is_ok));
+    let heads = store.heads(&["held", "free", "other", "unborn", "new"].map(topic)).await.unwrap();
+    assert_eq!(heads.iter().map(|head| head.offset).collect::<Vec<_>>(), [3, 2, 2, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_who_wait_for_nothing_and_come_again_leave_no_gap() {
+    let test = "writers_who_wait_for_nothing";
+    let Some(server) = antiphon_testkit::shared_postgres(test) else { return };
+    let database = Database::parse_url(&server.url()).unwrap();
+    database.migrate(&OpenOptions::default()).await.unwrap();
+    let engines = [
+        database.open(OpenOptions::default()).await.unwrap(),
+        database.open(OpenOptions::default()).await.unwrap(),
+    ];
+    let writers = (0..WRITERS).map(|writer| {
+        let store = engines[writer % 2].store.clone();
+        tokio::spawn(async move {
+            let (mut new, mut locked): (HashMap<Topic, u64>, usize) = Default::default();
+            for call in 0..CALLS {
+                let mut groups = groups(writer, call);
+                while !groups.is_empty() {
+                    // Not at all at first, then shortly, as a node does.
+                    let wait = Duration::from_millis(if groups.len() == 3 { 0 } else { 100 });
+                    let outcomes = store.append_within(&groups, wait).await.unwrap();
+                    let mut again = Vec::new();
+                    for (group, outcome) in groups.into_iter().zip(outcomes) {
+                        match outcome {
+                            Err(AppendRefusal::Locked) => again.push(group),
+                            outcome => {
+                                let appended = outcome.unwrap();
+                                for one in appended.into_iter().filter(|one| !one.duplicate) {
+                                    *new.entry(one.entry.topic).or_default() += 1;
+                                }
+                            }
+                        }
+                    }
+                    locked += again.len();
+                    groups = again;
+                    tokio::task::yield_now().await;
+                }
+            }
+            (new, locked)
+        })
+    });
+    let (mut new, mut locked): (HashMap<Topic, u64>, usize) = Default::default();
+    for writer in writers.collect::<Vec<_>>() {
+        let (of, times) = writer.await.unwrap();
+        of.into_iter().for_each(|(topic, count)| *new.entry(topic).or_default() += count);
+        locked += times;
+    }
+    println!("{locked} groups were locked and came again");
+    assert!(locked > 0);
+    assert_eq!(new[&topic("hot")], (WRITERS * CALLS * 3) as u64);
+    for (topic, count) in &new {
+        assert_whole(&engines[0], topic, *count).await;
+    }
+}
+
+#[tokio::test]
 async fn a_silent_or_lost_server_is_unavailable_in_time_and_found_again() {
     let Some(mut server) = antiphon_testkit::postgres_or_skip("a_silent_or_lost_server") else { return };
     let database = Database::parse_url(&server.create_database().url()).unwrap();

@@ -26,6 +26,8 @@ pub struct PostgresOptions {
     pub password: Option<String>,
     /// Further settings, as `name=value`.
     pub settings: Vec<String>,
+    /// An existing folder below which its write-ahead log is kept instead of beside its data.
+    pub wal_below: Option<PathBuf>,
 }
 
 /// A running PostgreSQL.
@@ -62,12 +64,7 @@ impl Postgres {
         let folder = tempfile::Builder::new().prefix("antiphon-postgres-").tempdir()?;
         // PostgreSQL refuses to run as root; Debian's package brings a user for it.
         let user = if is_root() { Some("postgres") } else { None };
-        if user.is_some() {
-            let (uid, gid) = user_ids("postgres")
-                .ok_or_else(|| StartError::missing(PROGRAM, "the user postgres does not exist"))?;
-            chown(folder.path(), Some(uid), Some(gid))?;
-            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
-        }
+        own(folder.path(), user)?;
         let data = folder.path().join("data");
         init(&programs, &data, folder.path(), user, &options)?;
 
@@ -165,6 +162,49 @@ impl Postgres {
         Ok(())
     }
 
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Kills it if it still runs, throws all its data away, and starts an empty one on the same port.
+    pub fn restart_empty(&mut self) -> Result<(), StartError> {
+        self.process.kill9();
+        std::fs::remove_dir_all(self.data())?;
+        init(&self.programs, &self.data(), self.folder.path(), self.launch.user, &self.options)?;
+        self.restart()
+    }
+
+    /// The folder of its programs: `psql`, `pg_dump` and the like.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.exited()
+    }
+
+    /// Makes a fresh, empty database whose tables are kept below an existing folder.
+    ///
+    /// # Panics
+    /// When the server does not make it.
+    #[track_caller]
+    #[must_use]
+    pub fn create_database_below(&self, folder: &Path) -> Database {
+        let database = self.create_database();
+        let (space, place) = (unique("space"), folder.join("tables"));
+        std::fs::create_dir(&place).expect("a folder for the tables");
+        own(&place, self.launch.user).expect("it is the server's");
+        let sql = |parts: &[&str]| psql(&self.programs, &self.url(), &parts.concat());
+        // The names are our own.
+        sql(&["create tablespace ", &space, " location '", &place.to_string_lossy(), "'"]);
+        sql(&["alter database ", database.name(), " set tablespace ", &space]);
+        database
+    }
+
     pub(crate) fn outlives_statics(&self) {
         crate::watchdog::after_our_end(self.pid(), self.folder.path());
     }
@@ -243,6 +283,12 @@ fn init(
     launch.user = user;
     launch =
         launch.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--username", ROLE, "-D"]).args([data]);
+    if let Some(below) = &options.wal_below {
+        let wal = below.join("pg_wal");
+        std::fs::create_dir(&wal)?;
+        own(&wal, user)?;
+        launch = launch.args(["--waldir".into(), wal.into_os_string()]);
+    }
     launch = match &options.password {
         None => launch.args(["--auth=trust"]),
         Some(password) => {
@@ -258,6 +304,16 @@ fn init(
     }
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(StartError::Failed { program: "initdb", why: format!("it ended with {}", output.status), log })
+}
+
+/// Gives a folder to the user as whom the server runs, if that is another one.
+fn own(folder: &Path, user: Option<&'static str>) -> Result<(), StartError> {
+    let Some(user) = user else { return Ok(()) };
+    let (uid, gid) =
+        user_ids(user).ok_or_else(|| StartError::missing(PROGRAM, "the user postgres does not exist"))?;
+    chown(folder, Some(uid), Some(gid))?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    Ok(())
 }
 
 fn run(launch: &Launch, log: &Log, port: u16) -> Result<Process, StartError> {

@@ -18,6 +18,11 @@ impl Existing {
         answers.get(tenant).filter(|(at, _)| *at == revision).map(|(_, exists)| *exists)
     }
 
+    /// Another directory gives its numbers once more.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+
     pub fn note(&self, tenant: &TenantId, revision: u64, exists: bool) {
         let mut answers = self.0.lock();
         if answers.len() >= ANSWERS_MAX {

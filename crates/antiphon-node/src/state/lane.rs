@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use antiphon_core::Appended;
-use antiphon_protocol::{Draft, Refusal, Signal, TenantId};
+use antiphon_protocol::{Draft, Refusal, Signal, TenantId, Topic};
 use tokio::sync::mpsc;
 
 use crate::caller::By;
@@ -28,6 +28,25 @@ impl Work {
         match self {
             Self::Append(drafts) => drafts.first().map(|draft| draft.topic.tenant()),
             Self::Signal(signal) => Some(signal.topic.tenant()),
+        }
+    }
+
+    /// Whether it goes to this topic.
+    pub fn is_about(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Append(drafts) => drafts.iter().any(|draft| draft.topic == *topic),
+            Self::Signal(signal) => signal.topic == *topic,
+        }
+    }
+
+    /// The topic, where it is one alone.
+    pub fn only_topic(&self) -> Option<&Topic> {
+        match self {
+            Self::Append(drafts) => {
+                let first = &drafts.first()?.topic;
+                drafts.iter().all(|draft| draft.topic == *first).then_some(first)
+            }
+            Self::Signal(signal) => Some(&signal.topic),
         }
     }
 }

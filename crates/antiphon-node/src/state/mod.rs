@@ -1,5 +1,6 @@
 //! What a node holds, each in a room of its own. Nothing here knows the node.
 
+pub(crate) mod aside;
 pub(crate) mod asking;
 pub(crate) mod asks;
 pub(crate) mod audiences;

@@ -24,6 +24,7 @@ pub enum Fault {
     RedisPartitioned,
     PostgresPartitioned,
     LinksReset,
+    TopicsHeld,
 }
 
 /// How often each comes in one round.
@@ -39,6 +40,7 @@ pub const ROUND: &[(Fault, usize)] = &[
     (Fault::RedisPartitioned, 1),
     (Fault::PostgresPartitioned, 1),
     (Fault::LinksReset, 1),
+    (Fault::TopicsHeld, 1),
 ];
 
 /// Goes through the rounds; tells how often each fault came.
@@ -126,6 +128,12 @@ fn cause(cluster: &mut Cluster, number: usize, fault: Fault, rng: &mut Rng) {
             pause_here(short);
             site.to_redis.resume();
             site.to_database.resume();
+        }
+        Fault::TopicsHeld => {
+            // As an application in a long transaction, the busiest ones.
+            let hold = "select 1 from antiphon.topics order by head desc limit 5 for no key update";
+            let pause = format!("select pg_sleep({})", long.as_secs_f64());
+            cluster.database.sql(&["begin", hold, &pause, "commit"].join("; "));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use antiphon_core::{AppendRefusal, GroupOutcome};
 use antiphon_protocol::{Draft, Topic, TopicName, now_ms};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::{PostgresEngine, texts};
 use crate::{
@@ -81,11 +81,12 @@ impl PostgresEngine {
         let names = plan::topics_of(groups);
         for _ in 0..MAKING_ROUNDS {
             let mut tx = self.begin().await?;
-            let topics = self.lock_topics(&mut tx, &names).await?;
+            let topics = self.lock_topics(&mut tx, &names, LOCK).await?;
             if topics.len() < names.len() {
                 // Missing rows are made by themselves: made in here, two could wait for each other.
                 tx.rollback().await?;
-                self.make_topics(names.iter().filter(|topic| !topics.contains_key(topic))).await?;
+                self.make_topics(&self.pool, names.iter().filter(|topic| !topics.contains_key(topic)))
+                    .await?;
                 continue;
             }
             let kept = kept(&mut tx, &topics, &plan::keys_of(groups)).await?;
@@ -103,7 +104,11 @@ impl PostgresEngine {
     }
 
     /// Makes topics before a deletion of their tenant, or after it: in between, it would not see them.
-    async fn make_topics(&self, missing: impl Iterator<Item = &Topic>) -> Result<(), sqlx::Error> {
+    pub(super) async fn make_topics<'a>(
+        &self,
+        executor: impl PgExecutor<'_>,
+        missing: impl Iterator<Item = &'a Topic>,
+    ) -> Result<(), sqlx::Error> {
         let origins: Vec<_> =
             missing.map(|topic| (topic, self.secret.origin(topic, self.secret.first_epoch(topic)))).collect();
         sqlx::query(
@@ -117,33 +122,41 @@ impl PostgresEngine {
         .bind(texts(&origins, |(topic, _)| topic.name().as_str()))
         .bind(origins.iter().map(|(_, origin)| origin.epoch.0.cast_signed()).collect::<Vec<_>>())
         .bind(origins.iter().map(|(_, origin)| origin.link.0.cast_signed()).collect::<Vec<_>>())
-        .execute(&self.pool)
+        .execute(executor)
         .await?;
         Ok(())
     }
 
     /// Locks the topics that are there, in the order in which all do. A tenant's deletion that this does not see comes after:
     /// it would have renamed the topic before it could be locked.
-    async fn lock_topics(
+    pub(super) async fn lock_topics(
         &self,
         connection: &mut PgConnection,
         names: &[Topic],
+        statement: &'static str,
     ) -> Result<HashMap<Topic, LockedTopic>, Fault> {
-        let rows: Vec<TopicRow> = sqlx::query_as(
-            "select t.tenant, t.name, t.id, t.epoch, t.head, t.link, case when $3 then coalesce( \
-                 (select n.deleted_revision from antiphon.tenants n where n.id = t.tenant), 0) else 0 end \
-             from unnest($1::text[], $2::text[]) k (tenant, name) \
-             join antiphon.topics t on t.tenant = k.tenant and t.name = k.name \
-             order by t.tenant, t.name for no key update of t",
-        )
-        .bind(texts(names, |topic| topic.tenant().as_str()))
-        .bind(texts(names, |topic| topic.name().as_str()))
-        .bind(self.options.keeps_directory)
-        .fetch_all(connection)
-        .await?;
+        let rows: Vec<TopicRow> = sqlx::query_as(statement)
+            .bind(texts(names, |topic| topic.tenant().as_str()))
+            .bind(texts(names, |topic| topic.name().as_str()))
+            .bind(self.options.keeps_directory)
+            .fetch_all(connection)
+            .await?;
         by_name(rows)
     }
 }
+
+/// Waits for those that somebody else holds.
+pub(super) const LOCK: &str = "select t.tenant, t.name, t.id, t.epoch, t.head, t.link, case when $3 then coalesce( \
+         (select n.deleted_revision from antiphon.tenants n where n.id = t.tenant), 0) else 0 end \
+     from unnest($1::text[], $2::text[]) k (tenant, name) \
+     join antiphon.topics t on t.tenant = k.tenant and t.name = k.name \
+     order by t.tenant, t.name for no key update of t";
+/// Leaves them out.
+pub(super) const LOCK_FREE: &str = "select t.tenant, t.name, t.id, t.epoch, t.head, t.link, case when $3 then coalesce( \
+         (select n.deleted_revision from antiphon.tenants n where n.id = t.tenant), 0) else 0 end \
+     from unnest($1::text[], $2::text[]) k (tenant, name) \
+     join antiphon.topics t on t.tenant = k.tenant and t.name = k.name \
+     order by t.tenant, t.name for no key update of t skip locked";
 
 /// Tenant, name, row, epoch, head, link, the revision of the tenant's deletion.
 type TopicRow = (String, String, i64, i64, i64, i64, i64);
@@ -175,7 +188,7 @@ fn by_name(rows: Vec<TopicRow>) -> Result<HashMap<Topic, LockedTopic>, Fault> {
 }
 
 /// The entries that these keys stand for already.
-async fn kept(
+pub(super) async fn kept(
     connection: &mut PgConnection,
     topics: &HashMap<Topic, LockedTopic>,
     keys: &[KeyPlace],
@@ -213,7 +226,7 @@ async fn kept(
     Ok(kept)
 }
 
-async fn write(connection: &mut PgConnection, plan: &Plan) -> Result<(), sqlx::Error> {
+pub(super) async fn write(connection: &mut PgConnection, plan: &Plan) -> Result<(), sqlx::Error> {
     let entries = || plan.entries.iter().map(|(_, entry)| entry);
     let created_at = entries().next().map_or(0, |entry| entry.created_at);
     sqlx::query(

@@ -4,6 +4,7 @@
 //! not answer at all.
 
 mod append;
+mod append_free;
 mod broker;
 mod change;
 mod directory;

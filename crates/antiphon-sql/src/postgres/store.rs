@@ -1,5 +1,7 @@
 //! Reading the log.
 
+use std::time::Duration;
+
 use antiphon_core::{GroupOutcome, HistoryPage, Located, Retention, SeamError, Store, TrimCursor, Trimmed};
 use antiphon_protocol::{Draft, Entry, Head, Link, Position, Topic};
 use async_trait::async_trait;
@@ -11,6 +13,14 @@ use crate::row::{self, EntryRow, bound};
 impl Store for PostgresEngine {
     async fn append(&self, groups: &[(u64, Vec<Draft>)]) -> Result<Vec<GroupOutcome>, SeamError> {
         POSTGRES.within(self.options.operation_timeout, self.append_groups(groups)).await
+    }
+
+    async fn append_within(
+        &self,
+        groups: &[(u64, Vec<Draft>)],
+        wait: Duration,
+    ) -> Result<Vec<GroupOutcome>, SeamError> {
+        POSTGRES.within(self.options.operation_timeout, self.append_groups_within(groups, wait)).await
     }
 
     async fn read(

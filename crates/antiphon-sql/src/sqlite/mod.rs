@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_protocol::ClusterSecret;
 use sqlx::{
-    ConnectOptions, Sqlite, Transaction,
+    ConnectOptions, Connection, Sqlite, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -59,6 +59,12 @@ impl SqliteEngine {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            // SQLite ends a transaction by itself when the disk is full; the driver's rollback fails then, and it would begin
+            // no other one on this connection for ever.
+            .before_acquire(|connection, _| {
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_free) })
+            })
             .connect_with(file.connect_options(&options))
             .await
             .map_err(error)?;
@@ -141,6 +147,8 @@ impl File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use antiphon_core::{SeamError, Store};
+    use antiphon_protocol::{Content, Draft, TenantId, Topic, TopicName};
     use sqlx::Connection;
 
     #[tokio::test]
@@ -163,5 +171,27 @@ mod tests {
             sqlx::query_scalar("select sqlite_version()").fetch_one(&mut *reader).await.unwrap();
         let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
         assert!(parts >= vec![3, 51, 3], "{version}");
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_has_ended_a_transaction_the_next_one_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = SqliteEngine::open(folder.path().join("a.db"), OpenOptions::default()).await.unwrap();
+        let draft = |len: usize| Draft {
+            topic: Topic::new(TenantId::parse("acme").unwrap(), TopicName::parse("news").unwrap()),
+            author: None,
+            named_project: None,
+            key: None,
+            content: Content::text(&"x".repeat(len)).unwrap(),
+        };
+        engine.append(&[(1, vec![draft(1)])]).await.unwrap();
+        // As if its pages were all that the disk has, for this connection.
+        let mut writer = engine.writer.acquire().await.unwrap();
+        sqlx::query("pragma max_page_count = 1").execute(&mut *writer).await.unwrap();
+        drop(writer);
+        let full = engine.append(&[(1, vec![draft(50_000)])]).await;
+        assert!(matches!(full, Err(SeamError::Unavailable { .. })), "{full:?}");
+        let appended = engine.append(&[(1, vec![draft(2)])]).await.unwrap().remove(0).unwrap();
+        assert_eq!(appended[0].entry.position.offset, 2);
     }
 }
