@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use antiphon_protocol::{ClusterSecret, Position, Topic, UserId};
+use antiphon_protocol::{ClusterSecret, Position, ResetReason, Topic, UserId};
 use parking_lot::Mutex;
 
 use crate::{
@@ -47,6 +47,17 @@ pub enum Start {
     Ring(u64),
     /// With what the store has after its offset.
     Log,
+}
+
+/// A log that turned out to be another one than what was delivered of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Restart {
+    /// Up to where it was delivered.
+    pub was: Position,
+    /// Why that can't be continued.
+    pub reason: ResetReason,
+    /// What the log ended with then.
+    pub head: Position,
 }
 
 /// A topic that somebody here is subscribed to.
@@ -115,14 +126,14 @@ impl Feed {
         self.state.lock().high.get_or_insert(high);
     }
 
-    /// Begins anew at this position: the log is another one than what was delivered. Every shard is told.
-    pub fn restart(self: &Arc<Self>, high: Position) {
+    /// Begins anew at this position: what was delivered can't be continued, for this reason. Every shard is told.
+    pub fn restart(self: &Arc<Self>, head: Position, reason: ResetReason) {
         let mut state = self.state.lock();
-        state.high = Some(high);
+        let was = state.high.replace(head).unwrap_or(head);
         state.ring.clear();
         state.early.clear();
         for mailbox in &self.mailboxes {
-            mailbox.feed_restarted(self.clone());
+            mailbox.feed_restarted(self.clone(), Restart { was, reason, head });
         }
     }
 

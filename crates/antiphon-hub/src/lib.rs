@@ -16,7 +16,7 @@ mod shard;
 
 pub use audience::{Login, Member, MemberState, TenantAudience};
 pub use delivery::Delivery;
-pub use feed::{Feed, Start, Verdict};
+pub use feed::{Feed, Restart, Start, Verdict};
 pub use hub::{Hub, Subscription};
 pub use mailbox::{Mailbox, Wake};
 pub use pass::{Outlets, Taken};

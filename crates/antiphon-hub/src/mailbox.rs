@@ -7,7 +7,7 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use crate::audience::Member;
+use crate::{audience::Member, feed::Restart};
 
 /// Wakes a shard's thread.
 pub trait Wake: Send + Sync {
@@ -27,7 +27,7 @@ pub struct Mailbox<F> {
 struct Mail<F> {
     feeds: Vec<Arc<F>>,
     members: Vec<Arc<Member>>,
-    restarted: Vec<Arc<F>>,
+    restarted: Vec<(Arc<F>, Restart)>,
 }
 
 impl<F> Mailbox<F> {
@@ -47,8 +47,8 @@ impl<F> Mailbox<F> {
         self.ring();
     }
 
-    pub(crate) fn feed_restarted(&self, feed: Arc<F>) {
-        self.mail.lock().restarted.push(feed);
+    pub(crate) fn feed_restarted(&self, feed: Arc<F>, restart: Restart) {
+        self.mail.lock().restarted.push((feed, restart));
         self.noticed.store(true, Ordering::Release);
         self.ring();
     }
@@ -72,7 +72,7 @@ impl<F> Mailbox<F> {
     }
 
     /// The members that changed, and the feeds that started anew, since the last call.
-    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<Arc<F>>) {
+    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<(Arc<F>, Restart)>) {
         self.noticed.store(false, Ordering::Release);
         let mut mail = self.mail.lock();
         (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarted))

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use antiphon_protocol::Position;
+use antiphon_protocol::{Position, ResetReason};
 use slab::Slab;
 
 use crate::{
     delivery::Delivery,
-    feed::{Feed, Start},
+    feed::{Feed, Restart, Start},
     hub::Subscription,
     mailbox::Mailbox,
     pass::{Batch, Outlets, Taken},
@@ -56,6 +56,8 @@ enum Place {
     Behind(u64),
     /// The ring has passed it by: it reads the log, page by page.
     Log,
+    /// What it has can't be continued, for this reason: it is told before it goes on.
+    Reset(ResetReason),
 }
 
 fn identity(feed: &Arc<Feed>) -> usize {
@@ -78,10 +80,7 @@ impl Shard {
         let feed = subscription.feed().clone();
         // Joined before the ring is looked at: a push from now on tells this shard.
         feed.join_shard(self.index);
-        let place = match feed.start_after(from) {
-            Start::Ring(slot) => Place::Ring(slot),
-            Start::Log => Place::Log,
-        };
+        let place = Place::of(feed.start_after(from));
         let topics = &mut self.topics;
         let topic = *self
             .by_feed
@@ -169,11 +168,33 @@ impl Shard {
         Ok(oldest)
     }
 
-    /// The subscribers of a feed here, with their connections.
-    pub fn subscribers(&self, feed: &Arc<Feed>) -> Vec<(usize, SubscriberKey)> {
+    /// A feed has begun anew. Returns its subscribers here with their connections, who all have to be gone on with: whoever had
+    /// what was delivered is owed a reset, and of those who were not that far the log tells.
+    pub fn restarted(&mut self, feed: &Arc<Feed>, restart: &Restart) -> Vec<(usize, SubscriberKey)> {
         let Some(&topic) = self.by_feed.get(&identity(feed)) else { return Vec::new() };
-        let subscribers = self.topics[topic].subscribers.iter();
-        subscribers.map(|(key, one)| (one.connection, SubscriberKey { topic, subscriber: key })).collect()
+        let mut all = Vec::new();
+        for (key, subscriber) in &mut self.topics[topic].subscribers {
+            let passed = subscriber.passed;
+            subscriber.place = if feed.position_at(passed.offset) == Some(passed) {
+                // It came since.
+                Place::of(feed.start_after(passed))
+            } else if passed.offset >= restart.was.offset || passed.offset > restart.head.offset {
+                Place::Reset(restart.reason)
+            } else {
+                Place::Log
+            };
+            all.push((subscriber.connection, SubscriberKey { topic, subscriber: key }));
+        }
+        all
+    }
+
+    /// Why a subscriber has to be reset before it goes on, and from where it does then.
+    pub fn owed_reset(&self, key: SubscriberKey) -> Option<(ResetReason, Position)> {
+        let local = self.topics.get(key.topic)?;
+        match local.subscribers.get(key.subscriber)?.place {
+            Place::Reset(reason) => Some((reason, local.feed.high()?)),
+            _ => None,
+        }
     }
 
     /// The position that a subscriber has passed.
@@ -256,10 +277,7 @@ impl Shard {
         let local = &mut self.topics[key.topic];
         let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
         (subscriber.passed, subscriber.told) = (from, from.offset);
-        subscriber.place = match local.feed.start_after(from) {
-            Start::Ring(slot) => Place::Ring(slot),
-            Start::Log => Place::Log,
-        };
+        subscriber.place = Place::of(local.feed.start_after(from));
     }
 
     /// Every subscriber that has passed entries it was not told of, with the feed's position: for POSITION frames.
@@ -275,6 +293,15 @@ impl Shard {
                     tell(subscriber.connection, &local.feed, high);
                 }
             }
+        }
+    }
+}
+
+impl Place {
+    fn of(start: Start) -> Self {
+        match start {
+            Start::Ring(slot) => Self::Ring(slot),
+            Start::Log => Self::Log,
         }
     }
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use antiphon_hub::{Delivery, Verdict};
-use antiphon_protocol::{ClusterSecret, Link, Position, UserId};
+use antiphon_protocol::{ClusterSecret, Link, Position, ResetReason, UserId};
 use support::{House, at, entry, keyed_entry, state, topic};
 
 #[test]
@@ -291,7 +291,7 @@ fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
     house.sockets.blocked = vec![1];
     house.pass();
     let head = Position { link: Link(99), ..at(1) };
-    feed.restart(head);
+    feed.restart(head, ResetReason::Fork);
     for entry in chain(head, &["new 2"]) {
         assert_eq!(feed.offer(1, entry), Verdict::Next);
     }
@@ -303,7 +303,12 @@ fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
     let page: Vec<_> = chain(at(0), &["1", "2"]).into_iter().map(std::sync::Arc::new).collect();
     let upto = page[1].position.unwrap();
     // They are told; a page that was read before is not theirs any more.
-    drop(house.shard.mailbox().take_changes());
+    let (_, restarted) = house.shard.mailbox().take_changes();
+    let (feed, restart) = &restarted[0];
+    assert_eq!(house.shard.restarted(feed, restart).len(), 2);
+    assert_eq!(house.shard.owed_reset(live), Some((ResetReason::Fork, feed.high().unwrap())));
+    assert_eq!(house.shard.owed_reset(slow), None, "what it has may be of the new log: that tells");
+    assert_eq!(house.shard.reads_log(slow), Some(at(0)));
     for key in [slow, live] {
         house.shard.reset(key, head);
         assert!(house.shard.give_page(key, &page, at(0), upto, &mut house.sockets));

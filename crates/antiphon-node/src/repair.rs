@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use antiphon_core::SeamError;
 use antiphon_hub::{Feed, Verdict};
-use antiphon_protocol::{Position, encode_message};
+use antiphon_protocol::{Position, ResetReason, encode_message};
 
-use crate::{node::Node, publish::entry_delivery};
+use crate::{node::Node, proof::judge, publish::entry_delivery};
 
 impl Node {
     /// Reads what this feed misses, soon.
@@ -85,7 +85,8 @@ impl Node {
                 head = head.offset,
                 "the log is not the one that was delivered: its subscribers are reset"
             );
-            feed.restart(head);
+            // Where even the link agrees the log goes on under a new epoch.
+            feed.restart(head, judge(high, located.head, located.link).unwrap_or(ResetReason::Epoch));
             self.pages.forget(feed);
         }
         Ok(None)

@@ -12,7 +12,7 @@ use std::{
 use antiphon_core::Limits;
 use antiphon_hub::{Shard, SubscriberKey};
 use antiphon_node::{Catchup, EndReason, Node, Turns};
-use antiphon_protocol::{Position, ServerFrame};
+use antiphon_protocol::{Position, ResetReason, ServerFrame};
 use antiphon_session::{Act, Session};
 use antiphon_ws::{Decoder, Opcode, encode};
 use mio::{Events, Poll, Token};
@@ -48,6 +48,8 @@ pub(crate) struct ShardThread {
     pub acts: Vec<Act>,
     /// Subscribers that have joined in this step, and get what they are owed behind its frames.
     pub joined: Vec<SubscriberKey>,
+    /// Subscribers whose log began anew in this turn: they go on at its end.
+    restarted: Vec<(usize, SubscriberKey)>,
     generation: u32,
     pub told_positions: Instant,
     pub drain: Option<Drain>,
@@ -82,6 +84,7 @@ impl ShardThread {
             fallen: Vec::new(),
             acts: Vec::new(),
             joined: Vec::new(),
+            restarted: Vec::new(),
             generation: 0,
             told_positions: Instant::now(),
             drain: None,
@@ -137,6 +140,7 @@ impl ShardThread {
             self.take_changes();
             self.go_on_verified();
             self.pass();
+            self.go_on_restarted();
             if Instant::now() >= next_tick {
                 self.tick();
                 next_tick = Instant::now() + TICK;
@@ -270,12 +274,12 @@ impl ShardThread {
         }
     }
 
-    fn reset(
+    pub(crate) fn reset(
         &mut self,
         index: usize,
         key: SubscriberKey,
-        reason: antiphon_protocol::ResetReason,
-        position: antiphon_protocol::Position,
+        reason: ResetReason,
+        position: Position,
     ) {
         let topic = self.topic_of(key);
         let frame = ServerFrame::Reset { topic: topic.name(), reason, position }.encode();
@@ -297,11 +301,18 @@ impl ShardThread {
                     self.step(index, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            for feed in restarted {
-                let Some(high) = feed.high() else { continue };
-                for (index, key) in self.hub.subscribers(&feed) {
-                    self.reset(index, key, antiphon_protocol::ResetReason::Fork, high);
-                }
+            for (feed, restart) in restarted {
+                self.restarted.extend(self.hub.restarted(&feed, &restart));
+            }
+        }
+    }
+
+    /// Subscribers of logs that are not what they were.
+    fn go_on_restarted(&mut self) {
+        while let Some((index, key)) = self.restarted.pop() {
+            let held = self.links.connections.get(index);
+            if held.is_some_and(|connection| connection.session.keys().any(|held| held == key)) {
+                self.go_on_with(index, key);
             }
         }
     }

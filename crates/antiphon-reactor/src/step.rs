@@ -110,6 +110,9 @@ impl ShardThread {
             if !self.may_deliver() {
                 return;
             }
+            if let Some((reason, position)) = self.hub.owed_reset(key) {
+                self.reset(index, key, reason, position);
+            }
             match self.hub.go_on(key, &mut self.links) {
                 Ok(true) => return self.ask_page(index, key),
                 Ok(false) => return,

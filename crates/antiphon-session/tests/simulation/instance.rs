@@ -7,7 +7,7 @@ use antiphon_core::{AuthError, Authenticator, Identity, Limits, Tasks, TopicRule
 use antiphon_hub::{ChangesFirst, Outlets, Shard, SubscriberKey, Taken, Wake};
 use antiphon_memory::MemoryPresence;
 use antiphon_node::{By, Catchup, Engines, Node, Turns};
-use antiphon_protocol::{ClusterSecret, Position, ServerFrame, TenantId, UserId};
+use antiphon_protocol::{ClusterSecret, Position, ResetReason, ServerFrame, TenantId, UserId};
 use antiphon_session::{Act, Answer, Opening, Operation, Place, Session};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -336,6 +336,9 @@ impl Loop {
 
     fn go_on_with(&mut self, id: usize, key: SubscriberKey) {
         loop {
+            if let Some((reason, position)) = self.hub.owed_reset(key) {
+                self.reset(id, key, reason, position);
+            }
             match self.hub.go_on(key, &mut self.links) {
                 Ok(true) => return self.ask_page(id, key),
                 Ok(false) => return,
@@ -372,10 +375,7 @@ impl Loop {
                     self.hub.give_page(key, &deliveries, after, upto, &mut self.links);
                 }
                 Catchup::Reset(reason, position) if self.hub.reads_log(key) == Some(after) => {
-                    let topic = self.hub.feed(key).topic().clone();
-                    let frame = ServerFrame::Reset { topic: topic.name(), reason, position };
-                    self.send(id, &frame.encode());
-                    self.hub.reset(key, position);
+                    self.reset(id, key, reason, position);
                 }
                 Catchup::Reset(..) | Catchup::Later => {}
             }
@@ -385,6 +385,13 @@ impl Loop {
         for key in connection.session.keys().collect::<Vec<_>>() {
             self.ask_page(id, key);
         }
+    }
+
+    fn reset(&mut self, id: usize, key: SubscriberKey, reason: ResetReason, position: Position) {
+        let topic = self.hub.feed(key).topic().clone();
+        let frame = ServerFrame::Reset { topic: topic.name(), reason, position };
+        self.send(id, &frame.encode());
+        self.hub.reset(key, position);
     }
 
     fn take_changes(&mut self) {
@@ -397,14 +404,9 @@ impl Loop {
                     self.step(id, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            for feed in restarted {
-                let Some(high) = feed.high() else { continue };
-                for (id, key) in self.hub.subscribers(&feed) {
-                    let topic = feed.topic();
-                    let reason = antiphon_protocol::ResetReason::Fork;
-                    let frame = ServerFrame::Reset { topic: topic.name(), reason, position: high };
-                    self.send(id, &frame.encode());
-                    self.hub.reset(key, high);
+            for (feed, restart) in restarted {
+                for (id, key) in self.hub.restarted(&feed, &restart) {
+                    self.go_on_with(id, key);
                 }
             }
         }
