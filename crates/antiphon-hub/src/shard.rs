@@ -281,16 +281,16 @@ impl Shard {
     }
 
     /// Every subscriber that has passed entries it was not told of, with the feed's position: for POSITION frames.
-    /// Each counts as told then.
-    pub fn untold(&mut self, mut tell: impl FnMut(usize, &Arc<Feed>, Position)) {
+    /// Each of whom `tell` says so counts as told then.
+    pub fn untold(&mut self, mut tell: impl FnMut(usize, &Arc<Feed>, Position) -> bool) {
         for (_, local) in &mut self.topics {
             let Some(high) = local.feed.high() else { continue };
             for (_, subscriber) in &mut local.subscribers {
                 let at_head =
                     matches!(subscriber.place, Place::Ring(_)) && subscriber.passed.offset == high.offset;
-                if at_head && subscriber.told < high.offset {
+                if at_head && subscriber.told < high.offset && tell(subscriber.connection, &local.feed, high)
+                {
                     subscriber.told = high.offset;
-                    tell(subscriber.connection, &local.feed, high);
                 }
             }
         }

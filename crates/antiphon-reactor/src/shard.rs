@@ -53,8 +53,6 @@ pub(crate) struct ShardThread {
     generation: u32,
     pub told_positions: Instant,
     pub drain: Option<Drain>,
-    /// Something was held back since the node could not verify who may have it.
-    pub holds_back: bool,
     is_killed: bool,
 }
 
@@ -71,6 +69,7 @@ impl ShardThread {
             goodbyes: Vec::new(),
             corked: Vec::new(),
             is_corking: false,
+            holds_back: false,
             half_open,
         };
         Ok(Self {
@@ -88,7 +87,6 @@ impl ShardThread {
             generation: 0,
             told_positions: Instant::now(),
             drain: None,
-            holds_back: false,
             is_killed: false,
         })
     }
@@ -249,9 +247,11 @@ impl ShardThread {
                 return self.ask_pages(index);
             }
         }
-        match page {
+        if !self.links.may_deliver() {
             // It is read again when it may leave.
-            Catchup::Page(..) if !self.may_deliver() => return,
+            return;
+        }
+        match page {
             Catchup::Page(page, upto) => {
                 self.hub.give_page(key, &page, after, upto, &mut self.links);
             }
@@ -319,7 +319,7 @@ impl ShardThread {
 
     /// What has gathered leaves.
     fn pass(&mut self) {
-        if !self.may_deliver() {
+        if !self.links.may_deliver() {
             return;
         }
         let feeds = self.hub.dirty_feeds();
