@@ -16,6 +16,7 @@ use crate::{
     audience::TenantAudience,
     delivery::Delivery,
     mailbox::Mailbox,
+    restart::Restart,
     ring::{Ring, RingBounds},
 };
 
@@ -47,17 +48,6 @@ pub enum Start {
     Ring(u64),
     /// With what the store has after its offset.
     Log,
-}
-
-/// A log that turned out to be another one than what was delivered of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Restart {
-    /// Up to where it was delivered.
-    pub was: Position,
-    /// Why that can't be continued.
-    pub reason: ResetReason,
-    /// What the log ended with then.
-    pub head: Position,
 }
 
 /// A topic that somebody here is subscribed to.

@@ -11,14 +11,16 @@ mod feed;
 mod hub;
 mod mailbox;
 mod pass;
+mod restart;
 mod ring;
 mod shard;
 
 pub use audience::{Login, Member, MemberState, TenantAudience};
 pub use delivery::Delivery;
-pub use feed::{Feed, Restart, Start, Verdict};
+pub use feed::{Feed, Start, Verdict};
 pub use hub::{Hub, Subscription};
-pub use mailbox::{Mailbox, Wake};
+pub use mailbox::{Changes, Mailbox, Wake};
 pub use pass::{Outlets, Taken};
+pub use restart::Restart;
 pub use ring::RingBounds;
 pub use shard::{ChangesFirst, Shard, SubscriberKey};

@@ -7,7 +7,10 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use crate::{audience::Member, feed::Restart};
+use crate::{audience::Member, restart::Restart};
+
+/// The members that changed, and the feeds that began anew.
+pub type Changes<F> = (Vec<Arc<Member>>, Vec<(Arc<F>, Restart)>);
 
 /// Wakes a shard's thread.
 pub trait Wake: Send + Sync {
@@ -72,7 +75,7 @@ impl<F> Mailbox<F> {
     }
 
     /// The members that changed, and the feeds that started anew, since the last call.
-    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<(Arc<F>, Restart)>) {
+    pub fn take_changes(&self) -> Changes<F> {
         self.noticed.store(false, Ordering::Release);
         let mut mail = self.mail.lock();
         (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarted))

@@ -7,10 +7,11 @@ use slab::Slab;
 
 use crate::{
     delivery::Delivery,
-    feed::{Feed, Restart, Start},
+    feed::{Feed, Start},
     hub::Subscription,
     mailbox::Mailbox,
     pass::{Batch, Outlets, Taken},
+    restart::Restart,
 };
 
 /// Names a subscriber of a shard.

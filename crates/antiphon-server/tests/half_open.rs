@@ -138,7 +138,7 @@ fn half_open(count: usize, address: SocketAddr) -> Vec<(Instant, TcpStream)> {
     let open = |number: usize| {
         let mut socket = from_somewhere(number, address);
         let since = Instant::now();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             socket.write_all(b"GET /ws HTTP/1.1\r\nhost: a\r\nconnec").unwrap();
         }
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
