@@ -28,10 +28,8 @@ fn cluster() -> Cluster {
     })
 }
 
-/// Lets the fence fall: no task of the node does anything until this is dropped. The shards have threads of their own.
-struct Frozen(Vec<mpsc::Sender<()>>);
-
-fn freeze(cluster: &Cluster, node: &Running) -> Frozen {
+/// Lets the fence fall: no task of the node does anything until what this returns is dropped. The shards have threads of their own.
+fn freeze(cluster: &Cluster, node: &Running) -> Vec<mpsc::Sender<()>> {
     let all_stand = Arc::new(Barrier::new(WORKERS + 1));
     let mut held = Vec::new();
     for _ in 0..WORKERS {
@@ -39,13 +37,13 @@ fn freeze(cluster: &Cluster, node: &Running) -> Frozen {
         let all_stand = all_stand.clone();
         cluster.runtime.spawn(async move {
             all_stand.wait();
-            drop(waits.recv());
+            let _ = waits.recv();
         });
         held.push(holds);
     }
     all_stand.wait();
     wait_until("the fence falls", || !node.node.is_verified());
-    Frozen(held)
+    held
 }
 
 /// All that was done before has been looked at by its shard: each PONG is from another turn.
