@@ -94,8 +94,9 @@ impl Jwks {
         }
         let client = reqwest::Client::builder()
             .timeout(source.timeout)
-            // A redirect would be an address that the operator never named.
+            // The address is meant as it stands: neither another that it points to, nor a proxy of the environment.
             .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
             .build()
             .map_err(|_| JwksError::Url)?;
         let state = Mutex::new(State { keys: Arc::new([]), fetched: None, tried: None, failed: false });

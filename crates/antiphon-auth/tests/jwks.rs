@@ -43,6 +43,21 @@ async fn fetched_keys_of_every_kind_prove_tokens_with_one_fetch() {
     assert_eq!(issuer.asked(), 1);
 }
 
+#[test]
+fn a_proxy_of_the_environment_gets_none_of_it() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "fetched_keys_of_every_kind_prove_tokens_with_one_fetch"]);
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        again.env(variable, &proxy);
+    }
+    let output = again.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test]
 async fn a_new_key_of_the_issuer_is_fetched_when_a_token_names_it() {
     let (old, new) = (Signer::es256(), Signer::es256());

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use antiphon_protocol::{CloseCode, TerminateReason};
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Uri};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{
     TlsConnector,
     rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs},
@@ -15,6 +15,7 @@ use tokio_websockets::{ClientBuilder as Upgrade, Connector, Limits};
 use crate::{
     Error,
     ask::Ask,
+    head::{Head, Watched},
     line::{Heard, Line, Socket},
     lines::LineId,
     says::{Answer, Says},
@@ -123,7 +124,13 @@ impl Way {
         if ended == Some(token.as_str()) {
             return Err(DialError::Terminated(Some(TerminateReason::TokenExpired), None));
         }
-        let socket = open(uri, &self.headers, self.tls.as_ref()).await?;
+        let head = Head::default();
+        let opened = open(uri, &self.headers, self.tls.as_ref(), &head).await;
+        let socket = opened.map_err(|error| {
+            // Where there are others the next is tried, which that node does not speak for.
+            let after = (self.urls.len() == 1).then(|| head.retry_after()).flatten();
+            DialError::Again(error, after)
+        })?;
         let mut line = Line::new(socket, id, token, uri.to_string(), self.silence);
         line.say(Ask::ping(&line.token).encode(Some(0)));
         loop {
@@ -149,11 +156,12 @@ impl Way {
     }
 }
 
-/// Opens a WebSocket.
+/// Opens a WebSocket; in `head` stands what the server answered if it did not.
 pub(crate) async fn open(
     uri: &Uri,
     headers: &[(HeaderName, HeaderValue)],
     tls: Option<&Arc<ClientConfig>>,
+    head: &Head,
 ) -> Result<Socket, Error> {
     let connector = match uri.scheme_str() {
         Some("wss") => Connector::Rustls(TlsConnector::from(match tls {
@@ -163,15 +171,19 @@ pub(crate) async fn open(
         _ => Connector::Plain,
     };
     let limits = Limits::default().max_payload_len(Some(MAX_FRAME_BYTES));
-    let mut upgrade = Upgrade::from_uri(uri.clone()).connector(&connector).limits(limits);
+    let mut upgrade = Upgrade::from_uri(uri.clone()).limits(limits);
     for (name, value) in headers {
         upgrade = upgrade.add_header(name.clone(), value.clone())?;
     }
-    let (socket, _) = upgrade.connect().await?;
-    if let tokio_websockets::MaybeTlsStream::Plain(stream) = socket.get_ref() {
-        // Small frames that wait for each other's acknowledgement would be late for nothing.
-        stream.set_nodelay(true).map_err(|error| Error::from(tokio_websockets::Error::Io(error)))?;
-    }
+    let io = |error| Error::from(tokio_websockets::Error::Io(error));
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
+    let stream = TcpStream::connect((host, port)).await.map_err(io)?;
+    // Small frames that wait for each other's acknowledgement would be late for nothing.
+    stream.set_nodelay(true).map_err(io)?;
+    let stream = connector.wrap(host, stream).await?;
+    let (mut socket, _) = upgrade.connect_on(Watched::new(stream, head.clone())).await?;
+    socket.get_mut().look_away();
     Ok(socket)
 }
 

@@ -391,7 +391,12 @@ impl Driver {
         let now = Instant::now();
         let asked = after.map(|after| now + after).or(self.leave_at.take());
         self.leave_at = None;
-        let retry_at = asked.unwrap_or_else(|| now + self.attempts.next_delay(draw_evenly));
+        let retry_at = match (asked, &error) {
+            // Said to all who were refused, not to each: they come back spread out behind it.
+            (Some(asked), Some(Error::Upgrade(_))) => asked + self.attempts.next_delay(draw_evenly),
+            (Some(asked), _) => asked,
+            (None, _) => now + self.attempts.next_delay(draw_evenly),
+        };
         self.retry_at = Some(retry_at);
         if self.ledger.lines.current.is_none() {
             let wait = retry_at.saturating_duration_since(now);

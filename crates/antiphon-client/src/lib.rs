@@ -33,6 +33,7 @@ mod dial;
 mod driver;
 mod error;
 mod event;
+mod head;
 mod inbox;
 mod interest;
 mod leaving;

@@ -18,7 +18,9 @@ use tokio::{
 };
 use tokio_websockets::{MaybeTlsStream, Message, WebSocketStream};
 
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+use crate::head::Watched;
+
+pub(crate) type Socket = WebSocketStream<Watched<MaybeTlsStream<TcpStream>>>;
 
 /// How long the other side may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

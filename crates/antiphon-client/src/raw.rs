@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_websockets::{CloseCode, Message};
 
-use crate::{Error, address, dial, line::Socket};
+use crate::{Error, address, dial, head::Head, line::Socket};
 
 /// A connection that does nothing by itself but answer pings.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Raw {
             read.push((name, value));
         }
         let deadline = Duration::from_secs(10);
-        let socket = timeout(deadline, dial::open(&uri, &read, None)).await.map_err(|_| Error::Timeout)??;
+        let opened = timeout(deadline, dial::open(&uri, &read, None, &Head::default())).await;
+        let socket = opened.map_err(|_| Error::Timeout)??;
         Ok(Self { socket, deadline })
     }
 

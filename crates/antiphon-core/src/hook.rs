@@ -1,5 +1,7 @@
 //! The seam to the application's own say in what its users publish: it is asked before an entry is made.
 
+use std::time::Duration;
+
 use antiphon_protocol::{Draft, Position, UserId};
 use async_trait::async_trait;
 
@@ -22,11 +24,16 @@ pub enum Verdict {
     /// It may not: FORBIDDEN with this text, without control characters and at most [`Verdict::TEXT_CHARS_MAX`] long;
     /// an empty one is the usual text.
     Refuse(String),
+    /// Not for now: UNAVAILABLE, and worth the same again after this time, of which a client is told at most
+    /// [`Verdict::LATER_MAX`].
+    Later(Duration),
 }
 
 impl Verdict {
     /// The most characters of a refusal's text that a client is told.
     pub const TEXT_CHARS_MAX: usize = 512;
+    /// The longest time that a client is asked to wait before it says the same again.
+    pub const LATER_MAX: Duration = Duration::from_secs(60);
 }
 
 /// Is asked about each message of a user before it is published. What an API key or the application itself publishes, and

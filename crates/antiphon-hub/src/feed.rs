@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use crate::{
     audience::TenantAudience,
     delivery::Delivery,
-    mailbox::{Mailbox, Restart},
+    mailbox::Mailbox,
+    restart::Restart,
     ring::{Ring, RingBounds},
 };
 
@@ -116,19 +117,19 @@ impl Feed {
         self.state.lock().high.get_or_insert(high);
     }
 
-    /// Begins anew at this position: the log is another one than what was delivered up to `was`. Every shard is told. False if
-    /// something else has been delivered meanwhile: then it has to be looked at again.
-    pub fn restart(self: &Arc<Self>, was: Position, high: Position, reason: ResetReason) -> bool {
+    /// Begins anew at this position: what was delivered up to `was` can't be continued, for this reason. Every shard is told.
+    /// False if something else has been delivered meanwhile: then it has to be looked at again.
+    pub fn restart(self: &Arc<Self>, was: Position, head: Position, reason: ResetReason) -> bool {
         let mut state = self.state.lock();
         if state.high != Some(was) {
             return false;
         }
-        state.high = Some(high);
+        state.high = Some(head);
         state.restarts += 1;
         state.ring.clear();
         state.early.clear();
         for mailbox in &self.mailboxes {
-            mailbox.feed_restarted(Restart { feed: self.clone(), was, reason });
+            mailbox.feed_restarted(self.clone(), Restart { was, reason });
         }
         true
     }

@@ -11,6 +11,7 @@ mod feed;
 mod hub;
 mod mailbox;
 mod pass;
+mod restart;
 mod ring;
 mod shard;
 
@@ -18,7 +19,8 @@ pub use audience::{Login, Member, MemberState, TenantAudience};
 pub use delivery::Delivery;
 pub use feed::{Feed, Start, Verdict};
 pub use hub::{Hub, Subscription};
-pub use mailbox::{Mailbox, Restart, Wake};
+pub use mailbox::{Changes, Mailbox, Wake};
 pub use pass::{Outlets, Taken};
+pub use restart::Restart;
 pub use ring::RingBounds;
 pub use shard::{ChangesFirst, Shard, SubscriberKey};

@@ -5,26 +5,17 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use antiphon_protocol::{Position, ResetReason};
 use parking_lot::Mutex;
 
-use crate::audience::Member;
+use crate::{audience::Member, restart::Restart};
+
+/// The members that changed, and the feeds that began anew.
+pub type Changes<F> = (Vec<Arc<Member>>, Vec<(Arc<F>, Restart)>);
 
 /// Wakes a shard's thread.
 pub trait Wake: Send + Sync {
     /// At least one more turn of its loop begins after this.
     fn wake(&self);
-}
-
-/// A feed whose log is another one than what it had delivered.
-#[derive(Debug)]
-pub struct Restart<F> {
-    /// It goes on from the head of the log that is there now.
-    pub feed: Arc<F>,
-    /// Up to where it had delivered, which is not of that log's history.
-    pub was: Position,
-    /// Why a stream can't go on from there.
-    pub reason: ResetReason,
 }
 
 /// A shard's ear for feeds.
@@ -39,12 +30,12 @@ pub struct Mailbox<F> {
 struct Mail<F> {
     feeds: Vec<Arc<F>>,
     members: Vec<Arc<Member>>,
-    restarts: Vec<Restart<F>>,
+    restarted: Vec<(Arc<F>, Restart)>,
 }
 
 impl<F> Mailbox<F> {
     pub(crate) fn new(wake: Arc<dyn Wake>) -> Self {
-        let mail = Mail { feeds: Vec::new(), members: Vec::new(), restarts: Vec::new() };
+        let mail = Mail { feeds: Vec::new(), members: Vec::new(), restarted: Vec::new() };
         Self { wake, rung: AtomicBool::new(false), noticed: AtomicBool::new(false), mail: Mutex::new(mail) }
     }
 
@@ -59,8 +50,8 @@ impl<F> Mailbox<F> {
         self.ring();
     }
 
-    pub(crate) fn feed_restarted(&self, restart: Restart<F>) {
-        self.mail.lock().restarts.push(restart);
+    pub(crate) fn feed_restarted(&self, feed: Arc<F>, restart: Restart) {
+        self.mail.lock().restarted.push((feed, restart));
         self.noticed.store(true, Ordering::Release);
         self.ring();
     }
@@ -84,9 +75,9 @@ impl<F> Mailbox<F> {
     }
 
     /// The members that changed, and the feeds that started anew, since the last call.
-    pub fn take_changes(&self) -> (Vec<Arc<Member>>, Vec<Restart<F>>) {
+    pub fn take_changes(&self) -> Changes<F> {
         self.noticed.store(false, Ordering::Release);
         let mut mail = self.mail.lock();
-        (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarts))
+        (std::mem::take(&mut mail.members), std::mem::take(&mut mail.restarted))
     }
 }

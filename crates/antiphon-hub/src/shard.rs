@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use antiphon_protocol::Position;
+use antiphon_protocol::{Position, ResetReason};
 use slab::Slab;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     hub::Subscription,
     mailbox::Mailbox,
     pass::{Batch, Outlets, Taken},
+    restart::Restart,
 };
 
 /// Names a subscriber of a shard.
@@ -56,6 +57,8 @@ enum Place {
     Behind(u64),
     /// The ring has passed it by: it reads the log, page by page.
     Log,
+    /// What it has can't be continued, for this reason: it is told before it goes on.
+    Reset(ResetReason),
 }
 
 fn identity(feed: &Arc<Feed>) -> usize {
@@ -78,10 +81,7 @@ impl Shard {
         let feed = subscription.feed().clone();
         // Joined before the ring is looked at: a push from now on tells this shard.
         feed.join_shard(self.index);
-        let place = match feed.start_after(from) {
-            Start::Ring(slot) => Place::Ring(slot),
-            Start::Log => Place::Log,
-        };
+        let place = Place::of(feed.start_after(from));
         let topics = &mut self.topics;
         let topic = *self
             .by_feed
@@ -172,11 +172,33 @@ impl Shard {
         Ok(oldest)
     }
 
-    /// The subscribers of a feed here, with their connections.
-    pub fn subscribers(&self, feed: &Arc<Feed>) -> Vec<(usize, SubscriberKey)> {
+    /// A feed has begun anew. Returns its subscribers here with their connections, who all have to be gone on with: whoever stood
+    /// where it did is owed a reset, and what all others have the log proves, or not.
+    pub fn restarted(&mut self, feed: &Arc<Feed>, restart: &Restart) -> Vec<(usize, SubscriberKey)> {
         let Some(&topic) = self.by_feed.get(&identity(feed)) else { return Vec::new() };
-        let subscribers = self.topics[topic].subscribers.iter();
-        subscribers.map(|(key, one)| (one.connection, SubscriberKey { topic, subscriber: key })).collect()
+        let mut all = Vec::new();
+        for (key, subscriber) in &mut self.topics[topic].subscribers {
+            let passed = subscriber.passed;
+            subscriber.place = if feed.position_at(passed.offset) == Some(passed) {
+                // It came since.
+                Place::of(feed.start_after(passed))
+            } else if passed == restart.was {
+                Place::Reset(restart.reason)
+            } else {
+                Place::Log
+            };
+            all.push((subscriber.connection, SubscriberKey { topic, subscriber: key }));
+        }
+        all
+    }
+
+    /// Why a subscriber has to be reset before it goes on, and from where it does then.
+    pub fn owed_reset(&self, key: SubscriberKey) -> Option<(ResetReason, Position)> {
+        let local = self.topics.get(key.topic)?;
+        match local.subscribers.get(key.subscriber)?.place {
+            Place::Reset(reason) => Some((reason, local.feed.high()?)),
+            _ => None,
+        }
     }
 
     /// The position that a subscriber has passed.
@@ -212,14 +234,8 @@ impl Shard {
         }
     }
 
-    /// What a subscriber has is doubted: the log is read behind it, which proves it or not.
-    pub fn doubt(&mut self, key: SubscriberKey) {
-        let Some(local) = self.topics.get_mut(key.topic) else { return };
-        let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
-        subscriber.place = Place::Log;
-    }
-
-    /// Doubts every subscriber that is ahead of its feed, and returns them with their connections. They have got at another
+    /// Doubts every subscriber that is ahead of its feed: the log is read behind it, which proves it or not. Returns them with
+    /// their connections. They have got at another
     /// node what this one has not delivered yet, and are so for a moment: for longer only where the log has lost it.
     pub fn doubt_who_is_ahead(&mut self) -> Vec<(usize, SubscriberKey)> {
         let mut ahead = Vec::new();
@@ -282,24 +298,30 @@ impl Shard {
         let local = &mut self.topics[key.topic];
         let Some(subscriber) = local.subscribers.get_mut(key.subscriber) else { return };
         (subscriber.passed, subscriber.told) = (from, from.offset);
-        subscriber.place = match local.feed.start_after(from) {
-            Start::Ring(slot) => Place::Ring(slot),
-            Start::Log => Place::Log,
-        };
+        subscriber.place = Place::of(local.feed.start_after(from));
     }
 
     /// Every subscriber that has passed entries it was not told of, with the feed's position: for POSITION frames.
-    /// Each counts as told then.
-    pub fn untold(&mut self, mut tell: impl FnMut(usize, &Arc<Feed>, Position)) {
+    /// Each of whom `tell` says so counts as told then.
+    pub fn untold(&mut self, mut tell: impl FnMut(usize, &Arc<Feed>, Position) -> bool) {
         for (_, local) in &mut self.topics {
             let Some(high) = local.feed.high() else { continue };
             for (_, subscriber) in &mut local.subscribers {
                 let at_head = matches!(subscriber.place, Place::Ring(_)) && subscriber.passed == high;
-                if at_head && subscriber.told < high.offset {
+                if at_head && subscriber.told < high.offset && tell(subscriber.connection, &local.feed, high)
+                {
                     subscriber.told = high.offset;
-                    tell(subscriber.connection, &local.feed, high);
                 }
             }
+        }
+    }
+}
+
+impl Place {
+    fn of(start: Start) -> Self {
+        match start {
+            Start::Ring(slot) => Self::Ring(slot),
+            Start::Log => Self::Log,
         }
     }
 }

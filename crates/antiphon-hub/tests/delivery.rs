@@ -176,8 +176,13 @@ fn a_filtered_client_is_told_its_position_once() {
     house.feed().offer(1, entry(1, Some("p")));
     house.pass();
     let mut told = Vec::new();
-    house.shard.untold(|connection, _, position| told.push((connection, position.offset)));
-    house.shard.untold(|connection, _, position| told.push((connection, position.offset)));
+    house.shard.untold(|_, _, _| false);
+    for _ in 0..2 {
+        house.shard.untold(|connection, _, position| {
+            told.push((connection, position.offset));
+            true
+        });
+    }
     assert_eq!(told, [(0, 1)]);
 }
 
@@ -304,7 +309,12 @@ fn nothing_of_a_new_log_reaches_one_who_has_not_been_told_of_it() {
     let page: Vec<_> = chain(at(0), &["1", "2"]).into_iter().map(std::sync::Arc::new).collect();
     let upto = page[1].position.unwrap();
     // They are told; a page that was read before is not theirs any more.
-    drop(house.shard.mailbox().take_changes());
+    let (_, restarted) = house.shard.mailbox().take_changes();
+    let (feed, restart) = &restarted[0];
+    assert_eq!(house.shard.restarted(feed, restart).len(), 2);
+    assert_eq!(house.shard.owed_reset(live), Some((ResetReason::Fork, feed.high().unwrap())));
+    assert_eq!(house.shard.owed_reset(slow), None, "what it has may be of the new log: that tells");
+    assert_eq!(house.shard.reads_log(slow), Some(at(0)));
     for key in [slow, live] {
         house.shard.reset(key, head);
         assert!(house.shard.give_page(key, &page, at(0), upto, &mut house.sockets));

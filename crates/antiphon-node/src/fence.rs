@@ -22,7 +22,11 @@ impl Node {
     }
 
     /// Refuses work that would rest on what is not verified.
-    pub(crate) fn guard(&self) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE`, with a time to come back.
+    pub fn guard(&self) -> Result<(), Refusal> {
         if self.is_verified() { Ok(()) } else { Err(Refusal::unavailable(rand::random_range(1000..3000))) }
     }
 

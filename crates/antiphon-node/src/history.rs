@@ -33,10 +33,13 @@ impl Node {
             self.prove(topic, position).await?;
         }
         let limit = limit.clamp(1, LIMIT_MAX) as usize;
-        match after {
-            Some(after) => self.read_after(by, topic, after.offset, limit).await,
-            None => self.read_before(by, topic, before.map(|before| before.offset), limit).await,
-        }
+        let page = match after {
+            Some(after) => self.read_after(by, topic, after.offset, limit).await?,
+            None => self.read_before(by, topic, before.map(|before| before.offset), limit).await?,
+        };
+        // It may have been frozen meanwhile.
+        self.guard()?;
+        Ok(page)
     }
 
     /// One entry, if there is one that the asker may see.
@@ -47,6 +50,7 @@ impl Node {
         let entry = self.timed("the store", self.engines.store.entry(topic, id)).await;
         let mut entry = entry.map_err(|error| refuse(&error))?;
         self.brought_to(by, topic, entry.as_mut_slice()).await?;
+        self.guard()?;
         Ok(entry.filter(|entry| sees(by, entry)))
     }
 

@@ -114,6 +114,7 @@ impl Node {
                     answered.push(Some(Appended { entry, duplicate }));
                 }
                 Verdict::Refuse(text) => return Err(forbidden_with(&text)),
+                Verdict::Later(after) => return Err(later(after)),
             }
         }
         if allowed.is_empty() {
@@ -148,7 +149,7 @@ impl Node {
             Ok(Verdict::Publish) => HookOutcome::Allowed,
             Ok(Verdict::Published { .. }) => HookOutcome::Published,
             Ok(Verdict::Refuse(_)) => HookOutcome::Refused,
-            Err(_) => HookOutcome::Failed,
+            Ok(Verdict::Later(_)) | Err(_) => HookOutcome::Failed,
         });
         answer.map_err(|error| refuse(&error))
     }
@@ -181,6 +182,13 @@ async fn unwound(asked: impl Future<Output = Result<Verdict, SeamError>>) -> Res
     .await
 }
 
+/// UNAVAILABLE until then at least; who were told the same do not all come back at once.
+fn later(after: Duration) -> Refusal {
+    tracing::warn!(?after, "refused for now: the publish hook has no time");
+    let after = after.min(Verdict::LATER_MAX).as_millis() as u64;
+    Refusal::unavailable(after + rand::random_range(0..1000))
+}
+
 /// FORBIDDEN in the application's words, as far as they can be shown.
 fn forbidden_with(text: &str) -> Refusal {
     let shown: String = text.chars().filter(|c| !c.is_control()).take(Verdict::TEXT_CHARS_MAX).collect();
@@ -191,6 +199,13 @@ fn forbidden_with(text: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_that_the_application_asks_for_is_bounded() {
+        let told = |after: Duration| later(after).retry_after_ms.unwrap();
+        assert!((7000..8000).contains(&told(Duration::from_secs(7))));
+        assert!((60_000..61_000).contains(&told(Duration::MAX)));
+    }
 
     #[test]
     fn a_refusal_of_the_application_is_bounded_and_without_control_characters() {

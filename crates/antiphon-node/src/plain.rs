@@ -48,8 +48,8 @@ fn read(bytes: &Bytes, high: Option<Position>) -> Result<Plain, &'static str> {
         return Err("it has more than 64 KiB");
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-    if !text.trim_start().starts_with('{') || !check_nesting(text) {
-        return Err("it is not a JSON object nested at most 32 deep");
+    if !text.trim_start().starts_with('{') || !check_nesting(text, 1) {
+        return Err("it is not a JSON object nested at most 33 deep");
     }
     let fields: PlainFields =
         serde_json::from_str(text).map_err(|_| "it is not a JSON object of the form expected")?;

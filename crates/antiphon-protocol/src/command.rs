@@ -195,8 +195,11 @@ impl CommandFrame {
         };
         let (reference, command) = match reference {
             Err(refusal) => (None, Err(refusal)),
-            Ok(reference) if check_nesting(text) => (reference, fields.command()),
-            Ok(reference) => (reference, Err(Refusal::invalid("the JSON is nested more than 32 deep"))),
+            // The frame itself is around what it says.
+            Ok(reference) if check_nesting(text, 1) => (reference, fields.command()),
+            Ok(reference) => {
+                (reference, Err(Refusal::invalid("what a frame says may be nested at most 32 deep")))
+            }
         };
         let at_fault = if command.is_err() { fields.bad_topic() } else { None };
         Ok(Self { reference, token, command, at_fault })
@@ -402,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_nested_too_deep_still_shows_its_token() {
-        let text = format!(r#"{{"type":"PING","token":"t","x":{}1{}}}"#, "[".repeat(32), "]".repeat(32));
+        let text = format!(r#"{{"type":"PING","token":"t","x":{}1{}}}"#, "[".repeat(33), "]".repeat(33));
         let frame = CommandFrame::parse(&text).unwrap();
         assert_eq!((frame.token.as_deref(), frame.command.is_err()), (Some("t"), true));
     }

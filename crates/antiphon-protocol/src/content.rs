@@ -98,7 +98,7 @@ impl Content {
             }
             ContentKind::Body => {
                 fits(json.len())?;
-                if !check_nesting(json) {
+                if !check_nesting(json, 0) {
                     return Err(ContentError::TooDeep);
                 }
                 serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(|_| ContentError::NotJson)?;

@@ -39,6 +39,9 @@ impl ShardThread {
     }
 
     pub(crate) fn tell_positions(&mut self) {
+        if !self.links.may_deliver() {
+            return;
+        }
         self.told_positions = Instant::now();
         let links = &mut self.links;
         let mut made: Option<(usize, Bytes)> = None;
@@ -54,7 +57,11 @@ impl ShardThread {
                 }
             };
             made = Some((of, frame.clone()));
-            links.send(index, &frame);
+            let may_deliver = links.may_deliver();
+            if may_deliver {
+                links.send(index, &frame);
+            }
+            may_deliver
         });
     }
 
@@ -69,6 +76,11 @@ impl ShardThread {
             }
             return self.arm(index, since + GOODBYE);
         }
+        let holds_back = self.links.holds_back && connection.outlet.is_blocked();
+        if holds_back {
+            // It is we who wait.
+            connection.outlet.stuck_since = Some(now);
+        }
         let is_stuck = |outlet: &Outlet| {
             outlet.stuck_since.is_some_and(|since| since.elapsed() >= limits.progress_timeout)
         };
@@ -82,7 +94,7 @@ impl ShardThread {
             }
         }
         let Some(connection) = self.links.connections.get_mut(index) else { return };
-        if !is_read {
+        if !is_read || holds_back {
             // Its pong may be waiting where we don't read: the silence is ours.
             (connection.last_heard, connection.pinged_at) = (now, None);
         }

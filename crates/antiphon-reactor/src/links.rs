@@ -31,6 +31,8 @@ pub(crate) struct Links {
     /// Connections that gather over several topics, for one write at the pass's end.
     pub corked: Vec<usize>,
     pub is_corking: bool,
+    /// Something was held back since the node could not verify who may have it.
+    pub holds_back: bool,
     pub half_open: Arc<AtomicUsize>,
 }
 
@@ -52,8 +54,13 @@ impl Links {
         }
     }
 
+    /// Writes what waits, which may be entries: not behind a fallen fence.
     pub fn flush(&mut self, index: usize) {
+        let may_deliver = self.may_deliver();
         let Some(connection) = self.connections.get_mut(index) else { return };
+        if !may_deliver {
+            return connection.outlet.hold();
+        }
         match connection.outlet.flush() {
             Ok(taken) => drop(self.node.metrics().bytes_out.inc_by(taken as u64)),
             Err(_) => return self.end(index, EndReason::Reset),
@@ -120,6 +127,9 @@ impl Links {
 
 impl Outlets for Links {
     fn write(&mut self, index: usize, bytes: &Bytes) -> Taken {
+        if !self.may_deliver() {
+            return Taken::Blocked;
+        }
         let Some(connection) = self.connections.get_mut(index) else { return Taken::All };
         if connection.outlet.is_blocked() {
             return Taken::Blocked;

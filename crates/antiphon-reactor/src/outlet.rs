@@ -61,6 +61,13 @@ impl Outlet {
         self.waiting.push_back(bytes);
     }
 
+    /// Waits with what waits, as if the socket took nothing.
+    pub fn hold(&mut self) {
+        if !self.waiting.is_empty() {
+            self.stuck_since.get_or_insert_with(Instant::now);
+        }
+    }
+
     /// Writes what waits, as far as the socket takes it. Returns what was taken.
     pub fn flush(&mut self) -> io::Result<usize> {
         let mut total = 0;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use antiphon_core::Limits;
-use antiphon_hub::{Feed, Restart, Shard, SubscriberKey};
+use antiphon_hub::{Shard, SubscriberKey};
 use antiphon_node::{Catchup, EndReason, Node, Turns};
-use antiphon_protocol::{Position, ServerFrame};
+use antiphon_protocol::{Position, ResetReason, ServerFrame};
 use antiphon_session::{Act, Session};
 use antiphon_ws::{Decoder, Opcode, encode};
 use mio::{Events, Poll, Token};
@@ -48,11 +48,11 @@ pub(crate) struct ShardThread {
     pub acts: Vec<Act>,
     /// Subscribers that have joined in this step, and get what they are owed behind its frames.
     pub joined: Vec<SubscriberKey>,
+    /// Subscribers whose log began anew in this turn: they go on at its end.
+    restarted: Vec<(usize, SubscriberKey)>,
     generation: u32,
     pub told_positions: Instant,
     pub drain: Option<Drain>,
-    /// Something was held back since the node could not verify who may have it.
-    pub holds_back: bool,
     is_killed: bool,
 }
 
@@ -69,6 +69,7 @@ impl ShardThread {
             goodbyes: Vec::new(),
             corked: Vec::new(),
             is_corking: false,
+            holds_back: false,
             half_open,
         };
         Ok(Self {
@@ -82,10 +83,10 @@ impl ShardThread {
             fallen: Vec::new(),
             acts: Vec::new(),
             joined: Vec::new(),
+            restarted: Vec::new(),
             generation: 0,
             told_positions: Instant::now(),
             drain: None,
-            holds_back: false,
             is_killed: false,
         })
     }
@@ -137,6 +138,7 @@ impl ShardThread {
             self.take_changes();
             self.go_on_verified();
             self.pass();
+            self.go_on_restarted();
             if Instant::now() >= next_tick {
                 self.tick();
                 next_tick = Instant::now() + TICK;
@@ -245,9 +247,11 @@ impl ShardThread {
                 return self.ask_pages(index);
             }
         }
-        match page {
+        if !self.links.may_deliver() {
             // It is read again when it may leave.
-            Catchup::Page(..) if !self.may_deliver() => return,
+            return;
+        }
+        match page {
             Catchup::Page(page, upto) => {
                 self.hub.give_page(key, &page, after, upto, &mut self.links);
             }
@@ -270,12 +274,12 @@ impl ShardThread {
         }
     }
 
-    fn reset(
+    pub(crate) fn reset(
         &mut self,
         index: usize,
         key: SubscriberKey,
-        reason: antiphon_protocol::ResetReason,
-        position: antiphon_protocol::Position,
+        reason: ResetReason,
+        position: Position,
     ) {
         let topic = self.topic_of(key);
         let frame = ServerFrame::Reset { topic: topic.name(), reason, position }.encode();
@@ -286,7 +290,7 @@ impl ShardThread {
     /// Members whose rights changed, and logs that are not what they were.
     pub(crate) fn take_changes(&mut self) {
         while self.hub.mailbox().has_changes() {
-            let (members, restarts) = self.hub.mailbox().take_changes();
+            let (members, restarted) = self.hub.mailbox().take_changes();
             if !members.is_empty() {
                 let affected = self.links.connections.iter().filter(|(_, connection)| {
                     connection.session.caller().is_some_and(|caller| {
@@ -297,26 +301,25 @@ impl ShardThread {
                     self.step(index, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            restarts.iter().for_each(|restart| self.begin_anew(restart));
+            for (feed, restart) in restarted {
+                self.restarted.extend(self.hub.restarted(&feed, &restart));
+            }
         }
     }
 
-    /// Whoever stood where the feed did starts again where it is now; what all others have the log proves, or not.
-    fn begin_anew(&mut self, restart: &Restart<Feed>) {
-        let Some(high) = restart.feed.high() else { return };
-        for (index, key) in self.hub.subscribers(&restart.feed) {
-            if self.hub.position(key) == Some(restart.was) {
-                self.reset(index, key, restart.reason, high);
-            } else {
-                self.hub.doubt(key);
-                self.ask_page(index, key);
+    /// Subscribers of logs that are not what they were.
+    fn go_on_restarted(&mut self) {
+        while let Some((index, key)) = self.restarted.pop() {
+            let held = self.links.connections.get(index);
+            if held.is_some_and(|connection| connection.session.keys().any(|held| held == key)) {
+                self.go_on_with(index, key);
             }
         }
     }
 
     /// What has gathered leaves.
     fn pass(&mut self) {
-        if !self.may_deliver() {
+        if !self.links.may_deliver() {
             return;
         }
         let feeds = self.hub.dirty_feeds();

@@ -107,8 +107,11 @@ impl ShardThread {
     /// Lets one subscriber go on from the ring, or asks for a page of the log.
     pub(crate) fn go_on_with(&mut self, index: usize, key: SubscriberKey) {
         loop {
-            if !self.may_deliver() {
+            if !self.links.may_deliver() {
                 return;
+            }
+            if let Some((reason, position)) = self.hub.owed_reset(key) {
+                self.reset(index, key, reason, position);
             }
             match self.hub.go_on(key, &mut self.links) {
                 Ok(true) => return self.ask_page(index, key),

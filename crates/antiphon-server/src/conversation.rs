@@ -49,6 +49,8 @@ struct State {
     moved: Instant,
     /// The number in the list; none while it is in use.
     idle_as: Option<u64>,
+    /// Its place was given to another.
+    gave_way: bool,
     is_over: bool,
 }
 
@@ -88,6 +90,7 @@ impl Conversation {
             answers: 0,
             moved: Instant::now(),
             idle_as: None,
+            gave_way: false,
             is_over: false,
         };
         Arc::new(Self { idle, state: Mutex::new(state), give_way: Notify::new() })
@@ -115,11 +118,16 @@ impl Conversation {
     pub fn give_way(&self) {
         let slot = {
             let mut state = self.state.lock();
-            state.idle_as = None;
+            (state.idle_as, state.gave_way) = (None, true);
             state.slot.take()
         };
         drop(slot);
         self.give_way.notify_one();
+    }
+
+    /// True once its place was given to another: a request that was on its way then has none any more.
+    pub fn has_given_way(&self) -> bool {
+        self.state.lock().gave_way
     }
 
     /// Resolves when it is to make room.

@@ -244,7 +244,7 @@ impl Door {
 
     async fn answer(&self, request: Request<Body>) -> Response {
         if is_of_a_pair(&request, self.tls.is_some()) && !self.has_files().await {
-            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
+            return come_back();
         }
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
@@ -277,7 +277,14 @@ impl Door {
         let service = service_fn(move |request: Request<Incoming>| {
             let (in_use, place) = seen.request(request.version());
             let (door, in_use) = (served_by.clone(), Arc::new(in_use));
+            let place = match place {
+                None if is_upgrade(&request) && seen.has_given_way() => {
+                    door.slots.take(peer.ip()).map(|slot| Some(Arc::new(slot)))
+                }
+                place => Ok(place),
+            };
             async move {
+                let Ok(place) = place else { return Ok(come_back().map(|body| in_use.answer(body))) };
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
                 request.extensions_mut().insert(InUse(in_use.clone()));
@@ -319,6 +326,15 @@ impl Door {
     }
 }
 
+/// No room for a socket at the moment.
+fn come_back() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response()
+}
+
+fn is_upgrade<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE)
+}
+
 /// A socket over TLS or HTTP/2 is pumped over a pair: two more files.
 fn is_of_a_pair(request: &Request<Body>, tls: bool) -> bool {
     request.method() == Method::CONNECT || (tls && request.headers().contains_key(header::UPGRADE))
@@ -327,4 +343,82 @@ fn is_of_a_pair(request: &Request<Body>, tls: bool) -> bool {
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::yield_now,
+    };
+
+    use super::*;
+
+    const UPGRADE: &[u8] =
+        b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+    /// With two places, whose requests are answered by whether they have one.
+    fn door() -> Door {
+        let has_place = async |request: Request<Body>| {
+            if request.extensions().get::<HalfOpen>().is_some() { "it has a place" } else { "it has none" }
+        };
+        let router = Router::new().fallback(axum::routing::any(has_place));
+        let slots = Slots::new(2, 2, Vec::new());
+        Door::new(router, None, slots, Asker::Operator, &Limits::default())
+    }
+
+    /// A client's end of a connection that has had an answer, and the connection, which is idle and gives way now.
+    async fn gives_way(door: &Door) -> DuplexStream {
+        let (mut client, server) = duplex(64 * 1024);
+        let peer: SocketAddr = "203.0.113.1:9".parse().unwrap();
+        let slot = door.slots.take(peer.ip()).unwrap();
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        tasks.spawn(door.clone().converse(server, peer, slot));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let idle = loop {
+            match door.idle.oldest() {
+                Some(idle) => break idle,
+                None => yield_now().await,
+            }
+        };
+        let mut answer = vec![0; 4096];
+        let len = client.read(&mut answer).await.unwrap();
+        assert!(answer[..len].ends_with(b"it has a place"));
+        idle.give_way();
+        client
+    }
+
+    async fn upgrade(client: &mut DuplexStream) -> String {
+        let mut answer = String::new();
+        // It may have been closed before it read this.
+        if client.write_all(UPGRADE).await.is_ok() {
+            client.read_to_string(&mut answer).await.unwrap();
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_comes_over_a_connection_that_gives_way_takes_a_place_again() {
+        let mut answered = 0;
+        // Whether the request is seen before the connection is told to go is up to chance.
+        while answered < 8 {
+            let door = door();
+            let answer = upgrade(&mut gives_way(&door).await).await;
+            assert!(answer.is_empty() || answer.ends_with("it has a place"), "{answer}");
+            answered += usize::from(!answer.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_place_was_given_to_another_is_refused_if_there_is_none_left() {
+        let mut answered = 0;
+        while answered < 8 {
+            let door = door();
+            let mut client = gives_way(&door).await;
+            let _others = [1, 2].map(|_| door.slots.take("203.0.113.1".parse().unwrap()).unwrap());
+            let answer = upgrade(&mut client).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
+            answered += usize::from(!answer.is_empty());
+        }
+    }
 }

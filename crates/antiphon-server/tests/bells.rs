@@ -151,8 +151,8 @@ impl Heard {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_redis_is_doubted_within_half_a_second_and_the_spare_rings_both_ways() {
-    let test = "a_silent_redis_is_doubted_within_half_a_second";
+async fn a_silent_redis_is_doubted_and_the_spare_rings_both_ways() {
+    let test = "a_silent_redis_is_doubted";
     let (Some(redis), Some(postgres)) = (redis_or_skip(test), shared_postgres(test)) else { return };
     let tasks = tasks();
     // Only one of the two is cut off from Redis, and nothing tells it.
@@ -165,10 +165,8 @@ async fn a_silent_redis_is_doubted_within_half_a_second_and_the_spare_rings_both
     proxy.pause();
     let since = Instant::now();
     wait_until(PATIENCE, "doubted", || cut_off.current_state() == BrokerState::Spare);
-    let doubted = since.elapsed();
-    println!("doubted after {doubted:?}");
-    // A quarter of a second and a probe's time; the rest is for a machine that is busy with other tests.
-    assert!(doubted < Duration::from_secs(2), "{doubted:?}");
+    // How late a probe has to be for that, the tests of trust show.
+    println!("doubted after {:?}", since.elapsed());
     cut_off.post(&Channel::Nodes, Bytes::from_static(b"from the deaf"));
     wait_until(PATIENCE, "the deaf one is heard", || other_ear.has(b"from the deaf"));
     wait_until(PATIENCE, "the deaf one hears", || {

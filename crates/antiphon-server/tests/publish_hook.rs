@@ -80,6 +80,7 @@ async fn hook(State(house): State<Arc<House>>, headers: HeaderMap, body: Bytes) 
         }
         "plain" => (StatusCode::FORBIDDEN, "é".repeat(600)).into_response(),
         "broken" => (StatusCode::INTERNAL_SERVER_ERROR, "secret-inner-cause").into_response(),
+        "busy" => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "7")]).into_response(),
         "moved" => Redirect::temporary("/hook?allow").into_response(),
         "garbage" => "secret-inner-cause".into_response(),
         "huge" => " ".repeat(17 * 1024).into_response(),
@@ -158,20 +159,21 @@ async fn a_message_is_posted_as_the_guide_says_and_the_answer_decides() {
     let node = Node::serve_with(&application.config(), &[]);
     let (token, mut raw) = (node.token(), connect(&node).await);
     let texts = [
-        "allow 1", "refuse", "plain", "broken", "moved", "garbage", "huge", "endless", "hang", "lie",
+        "allow 1", "refuse", "plain", "broken", "moved", "garbage", "huge", "endless", "hang", "lie", "busy",
         "allow 2",
     ];
     let answers = say(&mut raw, &token, &texts).await;
     let codes: Vec<&str> = answers.iter().map(|answer| answer["code"].as_str().unwrap_or("")).collect();
     let away = "UNAVAILABLE";
-    assert_eq!(codes, ["", "FORBIDDEN", "FORBIDDEN", away, away, away, away, away, away, away, ""]);
-    assert_eq!((&answers[0]["offset"], &answers[10]["offset"]), (&json!(1), &json!(2)));
+    assert_eq!(codes, ["", "FORBIDDEN", "FORBIDDEN", away, away, away, away, away, away, away, away, ""]);
+    assert_eq!((&answers[0]["offset"], &answers[11]["offset"]), (&json!(1), &json!(2)));
     assert_eq!(answers[1]["text"], "not at night");
     assert_eq!(answers[2]["text"].as_str().unwrap().chars().count(), 512);
     for answer in &answers {
         assert_eq!(answer["retryAfterMs"].as_u64().is_some(), answer["code"] == away, "{answer}");
         assert!(!answer.to_string().contains("secret-inner-cause"), "{answer}");
     }
+    assert!(answers[10]["retryAfterMs"].as_u64().unwrap() >= 7000, "{}", answers[10]);
     let calls = application.calls();
     assert_eq!(calls.len(), texts.len(), "a redirect is not followed, and nothing is asked twice");
     let (headers, message) = &calls[0];

@@ -18,7 +18,7 @@ use antiphon_client::Raw;
 use antiphon_testkit::unique;
 use serde_json::{Value, json};
 use support::{
-    node::{Node, PATIENCE, eventually},
+    node::{Node, PATIENCE, eventually, exchange},
     sql::{Ear, Place, Psql},
 };
 
@@ -96,6 +96,46 @@ async fn what_a_transaction_publishes_is_heard_at_both_nodes_if_it_commits_and_n
 }
 
 /// Says how long it is from the sending of a COMMIT to the frame, for information.
+/// POSTs JSON as this user; the status and what follows.
+fn post(node: &Node, token: &str, path: &str, json: &str) -> String {
+    let request = format!(
+        "POST /api/v1/tenants/acme{path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{json}",
+        json.len()
+    );
+    exchange(node.connect(), &request)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_taken_32_deep_and_no_deeper_at_every_door() {
+    let Some(place) = Place::new("a_body_is_taken_32_deep") else { return };
+    let (node, token) = (place.node(&[]), place.token("acme", "ann"));
+    let mut ear = Ear::at(&node, &token, &["news"]).await;
+    let body = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let (fits, deep) = (body(32), body(33));
+
+    let mut app = place.app();
+    let by_sql = |body: &str| {
+        format!("select id from antiphon.publish(tenant => 'acme', topic => 'news', body => '{body}'::json)")
+    };
+    app.say(&by_sql(&fits));
+    assert!(app.try_say(&by_sql(&deep)).contains("at most 32 deep"));
+
+    let one = |body: &str| post(&node, &token, "/topics/news/entries", &format!("{{\"body\":{body}}}"));
+    assert!(one(&fits).starts_with("HTTP/1.1 201"), "{}", one(&fits));
+    assert!(one(&deep).starts_with("HTTP/1.1 400"), "{}", one(&deep));
+    let many =
+        |body: &str| post(&node, &token, "/entries", &format!("[{{\"topic\":\"news\",\"body\":{body}}}]"));
+    assert!(many(&fits).starts_with("HTTP/1.1 201"), "{}", many(&fits));
+    assert!(many(&deep).starts_with("HTTP/1.1 400"), "{}", many(&deep));
+
+    let over_socket = |body: &str| format!("{{\"type\":\"MESSAGE\",\"topic\":\"news\",\"body\":{body}}}");
+    ear.raw.send_text(over_socket(&deep)).await.unwrap();
+    assert_eq!(ear.raw.frame_of("ERROR").await.unwrap()["code"], "INVALID");
+    ear.raw.send_text(over_socket(&fits)).await.unwrap();
+    ear.raw.frame_of("ACCEPTED").await.unwrap();
+}
+
 async fn measure(app: &mut Psql, ears: &mut [Ear; 2], how: &str) {
     const COUNT: usize = 300;
     let mut took = [Vec::new(), Vec::new()];

@@ -29,6 +29,21 @@ pub enum Answer {
     Published(u64, Published),
 }
 
+impl Answer {
+    /// What others have said or who they are does not leave behind a fence that fell since it was asked for.
+    fn unless_fenced(self, node: &Node) -> Self {
+        let Err(refusal) = node.guard() else { return self };
+        match self {
+            Self::Subscribed(topics) => {
+                Self::Subscribed(topics.into_iter().map(|(topic, _)| (topic, Err(refusal.clone()))).collect())
+            }
+            Self::History(_) => Self::History(Err(refusal)),
+            Self::Presence(_) => Self::Presence(Err(refusal)),
+            answer @ (Self::Authenticated(_) | Self::Published(..)) => answer,
+        }
+    }
+}
+
 impl Session {
     /// The node has answered.
     pub fn answer(
@@ -46,7 +61,7 @@ impl Session {
             Answer::Published(number, published) => {
                 return self.published(node, number, published, now_ms, acts);
             }
-            answer => answer,
+            answer => answer.unless_fenced(node),
         };
         let Wait::Answer(asked) = std::mem::replace(&mut self.wait, Wait::Nothing) else { return };
         match (*asked, answer) {

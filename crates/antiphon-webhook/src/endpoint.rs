@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use url::Url;
 
 use crate::SigningSecret;
@@ -31,6 +31,8 @@ pub struct Answer {
     pub status: u16,
     /// The media type, in small letters and without parameters; empty where none was said.
     pub media_type: String,
+    /// After which time to come back, where it says so in seconds.
+    pub retry_after: Option<Duration>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -85,6 +87,9 @@ impl Endpoint {
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
         let (status, media_type) = (answer.status().as_u16(), media_type.trim().to_ascii_lowercase());
+        let retry_after =
+            answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| why(&error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -92,7 +97,7 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, media_type, body })
+        Ok(Answer { status, media_type, retry_after, body })
     }
 }
 

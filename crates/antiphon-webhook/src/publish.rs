@@ -122,7 +122,10 @@ fn verdict(answer: &Answer) -> Result<Verdict, String> {
             }
         }
         403 => Ok(Verdict::Refuse(refusal(answer))),
-        status => Err(format!("it answered with status {status}")),
+        status => match answer.retry_after {
+            Some(after) if matches!(status, 429 | 503) => Ok(Verdict::Later(after)),
+            _ => Err(format!("it answered with status {status}")),
+        },
     }
 }
 
@@ -144,6 +147,8 @@ fn refusal(answer: &Answer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use antiphon_protocol::Topic;
 
     use super::*;
@@ -180,7 +185,8 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_understood_lets_nothing_through() {
         let of = |status: u16, body: &str| {
-            verdict(&Answer { status, media_type: "application/json".into(), body: body.into() })
+            let media_type = "application/json".into();
+            verdict(&Answer { status, media_type, retry_after: None, body: body.into() })
         };
         let (id, position) = (Uuid::from_u128(7), "0000000000000001-2-0000000000000003");
         let published = |duplicate: bool| {
@@ -214,9 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn only_who_is_too_busy_is_believed_when_to_come_back() {
+        let of = |status: u16| {
+            let retry_after = Some(Duration::from_secs(7));
+            verdict(&Answer { status, media_type: String::new(), retry_after, body: Vec::new() })
+        };
+        for status in [429, 503] {
+            assert_eq!(of(status), Ok(Verdict::Later(Duration::from_secs(7))));
+        }
+        assert!(of(500).is_err() && of(301).is_err());
+    }
+
+    #[test]
     fn the_text_of_a_refusal_is_the_problems_or_the_plain_text() {
         let said = |media_type: &str, body: &str| {
-            refusal(&Answer { status: 403, media_type: media_type.into(), body: body.into() })
+            let media_type = media_type.into();
+            refusal(&Answer { status: 403, media_type, retry_after: None, body: body.into() })
         };
         assert_eq!(
             said("application/problem+json", r#"{"title":"no","detail":"not at night"}"#),

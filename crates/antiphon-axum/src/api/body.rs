@@ -60,7 +60,12 @@ async fn received<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
 
 fn text(bytes: &Bytes) -> Result<&str, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
-    if check_nesting(text) { Ok(text) } else { Err(Problem::invalid("the JSON is nested more than 32 deep")) }
+    // Around what an entry says are the entry and, where there are several, their array.
+    if check_nesting(text, 2) {
+        Ok(text)
+    } else {
+        Err(Problem::invalid("the JSON is nested too deep: a `body` may be 32 deep"))
+    }
 }
 
 fn of_body(refusal: Refusal) -> Problem {

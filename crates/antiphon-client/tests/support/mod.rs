@@ -9,6 +9,7 @@ use antiphon_client::{Backoff, Client, ClientBuilder, Event, Subscription};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -57,6 +58,16 @@ impl FakeNode {
         let (stream, _) = timeout(DEADLINE, self.listener.accept()).await.expect("nobody came").unwrap();
         let (_, socket) = timeout(DEADLINE, ServerBuilder::new().accept(stream)).await.unwrap().unwrap();
         Peer { socket, token: String::new() }
+    }
+
+    /// Answers an upgrade with this head.
+    pub async fn refuse(&self, head: &str) {
+        let (mut stream, _) = timeout(DEADLINE, self.listener.accept()).await.expect("nobody came").unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut asked).await.unwrap() > 0, "it left");
+        }
+        stream.write_all(head.as_bytes()).await.unwrap();
     }
 
     /// Takes a connection and answers its greeting.

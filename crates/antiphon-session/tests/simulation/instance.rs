@@ -7,7 +7,7 @@ use antiphon_core::{AuthError, Authenticator, Identity, Limits, Tasks, TopicRule
 use antiphon_hub::{ChangesFirst, Outlets, Shard, SubscriberKey, Taken, Wake};
 use antiphon_memory::MemoryPresence;
 use antiphon_node::{By, Catchup, Engines, Node, Turns};
-use antiphon_protocol::{ClusterSecret, Position, ServerFrame, TenantId, UserId};
+use antiphon_protocol::{ClusterSecret, Position, ResetReason, ServerFrame, TenantId, UserId};
 use antiphon_session::{Act, Answer, Opening, Operation, Place, Session};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -336,6 +336,9 @@ impl Loop {
 
     fn go_on_with(&mut self, id: usize, key: SubscriberKey) {
         loop {
+            if let Some((reason, position)) = self.hub.owed_reset(key) {
+                self.reset(id, key, reason, position);
+            }
             match self.hub.go_on(key, &mut self.links) {
                 Ok(true) => return self.ask_page(id, key),
                 Ok(false) => return,
@@ -372,10 +375,7 @@ impl Loop {
                     self.hub.give_page(key, &deliveries, after, upto, &mut self.links);
                 }
                 Catchup::Reset(reason, position) if self.hub.reads_log(key) == Some(after) => {
-                    let topic = self.hub.feed(key).topic().clone();
-                    let frame = ServerFrame::Reset { topic: topic.name(), reason, position };
-                    self.send(id, &frame.encode());
-                    self.hub.reset(key, position);
+                    self.reset(id, key, reason, position);
                 }
                 Catchup::Reset(..) | Catchup::Later => {}
             }
@@ -387,9 +387,16 @@ impl Loop {
         }
     }
 
+    fn reset(&mut self, id: usize, key: SubscriberKey, reason: ResetReason, position: Position) {
+        let topic = self.hub.feed(key).topic().clone();
+        let frame = ServerFrame::Reset { topic: topic.name(), reason, position };
+        self.send(id, &frame.encode());
+        self.hub.reset(key, position);
+    }
+
     fn take_changes(&mut self) {
         while self.hub.mailbox().has_changes() {
-            let (members, restarts) = self.hub.mailbox().take_changes();
+            let (members, restarted) = self.hub.mailbox().take_changes();
             let ids: Vec<usize> = self.links.connections.keys().copied().collect();
             for id in ids {
                 let is_of = |connection: &Connection| members.iter().any(|one| connection.session.is_of(one));
@@ -397,22 +404,9 @@ impl Loop {
                     self.step(id, |session, node, _, acts| session.member_changed(node, acts));
                 }
             }
-            for restart in restarts {
-                let Some(high) = restart.feed.high() else { continue };
-                for (id, key) in self.hub.subscribers(&restart.feed) {
-                    if self.hub.position(key) == Some(restart.was) {
-                        let topic = restart.feed.topic();
-                        let frame = ServerFrame::Reset {
-                            topic: topic.name(),
-                            reason: restart.reason,
-                            position: high,
-                        };
-                        self.send(id, &frame.encode());
-                        self.hub.reset(key, high);
-                    } else {
-                        self.hub.doubt(key);
-                        self.ask_page(id, key);
-                    }
+            for (feed, restart) in restarted {
+                for (id, key) in self.hub.restarted(&feed, &restart) {
+                    self.go_on_with(id, key);
                 }
             }
         }
