@@ -5,7 +5,9 @@
 //! bounded, all topics are walked by their ids, and those that have grown are looked at. A topic's row holds the bytes of its
 //! kept entries up to one of them; what has been appended behind that is added here, and not by whoever appends.
 
-use antiphon_core::{Retention, TrimCursor};
+use antiphon_core::{Retention, TrimCursor, Trimmed};
+
+use crate::error::Fault;
 
 /// How much one call of `trim` removes at most, so that no other write waits for long: entries.
 pub(crate) const BATCH_ENTRIES: i64 = 5000;
@@ -14,9 +16,44 @@ pub(crate) const BATCH_TOPICS: usize = 64;
 /// Topics' rows that one call walks over.
 pub(crate) const WALK_TOPICS: usize = 2000;
 
+/// What an engine reads and writes for it.
+pub(crate) trait Trims {
+    /// Topics whose oldest entry is from before then.
+    async fn too_old(&self, before_ms: i64) -> Result<Vec<i64>, sqlx::Error>;
+
+    /// Topics from this id on, and whether each has grown since it was last looked into.
+    async fn walk(&self, from: i64, keep: &Retention) -> Result<Vec<(i64, bool)>, sqlx::Error>;
+
+    /// Cuts these topics under their locks; how many entries that removed.
+    async fn cut_topics(&self, topics: &[i64], keep: &Retention) -> Result<(u64, Vec<Cut>), Fault>;
+}
+
+/// One call of `trim`.
+pub(crate) async fn trim_batch(
+    engine: &impl Trims,
+    keep: &Retention,
+    from: TrimCursor,
+) -> Result<Trimmed, Fault> {
+    match Part::of(from) {
+        Part::Age => {
+            let topics = match keep.before_ms {
+                Some(before_ms) => engine.too_old(before_ms).await?,
+                None => Vec::new(),
+            };
+            let (removed, _) = engine.cut_topics(&topics, keep).await?;
+            Ok(Trimmed { removed, next: Part::after_age(keep, removed) })
+        }
+        Part::Walk(id) => {
+            let walk = Walk::of(&engine.walk(id, keep).await?);
+            let (removed, cuts) = engine.cut_topics(&walk.topics, keep).await?;
+            Ok(Trimmed { removed, next: walk.next_after(&cuts) })
+        }
+    }
+}
+
 /// What a call has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+enum Part {
     /// Topics whose oldest entry is too old.
     Age,
     /// Topics from this id on that have grown.
@@ -38,7 +75,7 @@ impl Part {
 }
 
 /// What a walk has found.
-pub(crate) struct Walk {
+struct Walk {
     /// The topics to look into.
     pub topics: Vec<i64>,
     /// Where it goes on, unless one of them has more to do.

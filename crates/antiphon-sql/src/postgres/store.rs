@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{POSTGRES, PostgresEngine, append};
 use crate::row::{self, EntryRow, bound};
+use crate::trim::trim_batch;
 
 #[async_trait]
 impl Store for PostgresEngine {
@@ -150,7 +151,7 @@ impl Store for PostgresEngine {
     }
 
     async fn trim(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, SeamError> {
-        POSTGRES.within(self.options.operation_timeout, self.trim_batch(keep, from)).await
+        POSTGRES.within(self.options.operation_timeout, trim_batch(self, keep, from)).await
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{SQLITE, SqliteEngine, append};
 use crate::row::{self, EntryRow, bound};
+use crate::trim::trim_batch;
 
 #[async_trait]
 impl Store for SqliteEngine {
@@ -135,7 +136,7 @@ impl Store for SqliteEngine {
     }
 
     async fn trim(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, SeamError> {
-        SQLITE.within(self.options.operation_timeout, self.trim_batch(keep, from)).await
+        SQLITE.within(self.options.operation_timeout, trim_batch(self, keep, from)).await
     }
 
     async fn ping(&self) -> Result<(), SeamError> {

@@ -1,34 +1,16 @@
 //! Retention: a topic loses its oldest entries up to the first that is kept, never one behind that.
 
-use antiphon_core::{Retention, TrimCursor, Trimmed};
+use antiphon_core::Retention;
 use sqlx::SqliteConnection;
 
 use super::SqliteEngine;
 use crate::{
     error::Fault,
     row::bound,
-    trim::{BATCH_ENTRIES, BATCH_TOPICS, Cut, Log, LogRow, Oldest, Part, WALK_TOPICS, Walk, cut},
+    trim::{BATCH_ENTRIES, BATCH_TOPICS, Cut, Log, LogRow, Oldest, Trims, WALK_TOPICS, cut},
 };
 
-impl SqliteEngine {
-    pub(super) async fn trim_batch(&self, keep: &Retention, from: TrimCursor) -> Result<Trimmed, Fault> {
-        match Part::of(from) {
-            Part::Age => {
-                let topics = match keep.before_ms {
-                    Some(before_ms) => self.too_old(before_ms).await?,
-                    None => Vec::new(),
-                };
-                let (removed, _) = self.cut_topics(&topics, keep).await?;
-                Ok(Trimmed { removed, next: Part::after_age(keep, removed) })
-            }
-            Part::Walk(id) => {
-                let walk = Walk::of(&self.walk(id, keep).await?);
-                let (removed, cuts) = self.cut_topics(&walk.topics, keep).await?;
-                Ok(Trimmed { removed, next: walk.next_after(&cuts) })
-            }
-        }
-    }
-
+impl Trims for SqliteEngine {
     async fn too_old(&self, before_ms: i64) -> Result<Vec<i64>, sqlx::Error> {
         sqlx::query_scalar("select id from topics where oldest_at < ?1 order by oldest_at limit ?2")
             .bind(before_ms)
@@ -37,7 +19,6 @@ impl SqliteEngine {
             .await
     }
 
-    /// Topics from this id on, and whether each has grown since it was last looked into.
     async fn walk(&self, from: i64, keep: &Retention) -> Result<Vec<(i64, bool)>, sqlx::Error> {
         sqlx::query_as(
             "select id, coalesce(head - trimmed > ?2, 0) or (?3 is not null and \
