@@ -1,6 +1,7 @@
 //! Runs the program that was built, with an environment of its own.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod frame_proxy;
 pub mod node;
 pub mod sql;
 pub mod tls;
