@@ -78,7 +78,10 @@ async fn soak(company: &Arc<Company>, file: Option<File>) -> Result<(), Failure>
     company.enter(Phase::Over);
     let deleted = match company.plan.keep {
         true => None,
-        false => Some(stage::clear(company).await),
+        false => Some(tokio::select! {
+            deleted = stage::clear(company) => deleted,
+            _ = signals.next() => Err("the tenants may be left, and have to be deleted by hand".to_owned()),
+        }),
     };
     if let Some(Err(left)) = &deleted {
         output::warn(std::slice::from_ref(left));
@@ -180,7 +183,10 @@ fn tell(told: &Told, file: Option<File>) -> Result<(), Failure> {
         Verdict::Clean => Ok(()),
         Verdict::Violations => {
             let count: u64 = told.checked.counts.values().sum();
-            Err(Failure::Running(format!("{count} violations were found: the report names them")))
+            let s = if count == 1 { "" } else { "s" };
+            Err(Failure::Running(format!(
+                "promises were broken, {count} violation{s}: the report says which"
+            )))
         }
         Verdict::Unproved => Err(Failure::Unproved(told.unproved.join("; "))),
     }

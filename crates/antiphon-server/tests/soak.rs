@@ -14,7 +14,8 @@ use serde_json::Value;
 use support::{
     Finished, antiphon,
     frame_proxy::{FrameProxy, Wrong},
-    node::eventually,
+    node::{Node, eventually},
+    tls::Certificate,
 };
 
 /// One run at a time: they would starve each other.
@@ -54,7 +55,7 @@ impl Cluster {
 
     /// What is left of soaks.
     fn tenants(&self) -> String {
-        self.database.sql("select count(*) from antiphon.tenants where id like 'soak-%'")
+        self.database.sql("select count(*) from antiphon.tenants where id like 'soak-%' and not deleted")
     }
 }
 
@@ -195,6 +196,54 @@ fn a_signal_that_comes_twice_is_found_and_one_that_is_lost_is_only_counted() {
 }
 
 #[test]
+fn nodes_behind_tls_are_trusted_by_the_authority_that_is_named() {
+    let _alone = alone();
+    let certificate = Certificate::new();
+    let node = Node::serve(&certificate.flags());
+    let (url, key) = (format!("https://localhost:{}/", node.address.port()), node.key("admin"));
+    let stranger = soak(std::slice::from_ref(&url), &key, &[]);
+    assert_eq!(stranger.finished.code, 2);
+    assert!(stranger.finished.stderr.contains("certificate"), "{}", stranger.finished.stderr);
+    let args = ["--duration", "2s", "--clients", "12", "--rate", "20", "--ca", certificate.flags()[1]];
+    let Run { finished, report } = soak(&[url], &key, &args);
+    assert_eq!((finished.code, &report["verdict"]), (0, &"clean".into()), "{}", finished.stderr);
+}
+
+#[test]
+fn an_interrupted_run_tells_what_it_has_seen_and_leaves_nothing_behind() {
+    let _alone = alone();
+    let Some(cluster) = Cluster::start("an_interrupted_run_tells_what_it_has_seen") else { return };
+    let folder = support::folder();
+    let file = folder.path().join("report.json");
+    let running = antiphon(&["soak", "--duration", "1h", "--node", &cluster.nodes[0].url()])
+        .env("ANTIPHON_API_KEY", &cluster.key)
+        .arg("--report")
+        .arg(&file)
+        .start();
+    let entries = "select count(*) from antiphon.entries";
+    eventually("it publishes", || cluster.database.sql(entries).parse::<u64>().unwrap() > 50);
+    running.signal("INT");
+    let finished = running.end();
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!((&report["verdict"], &report["ended_by"]), (&"clean".into(), &"signal".into()));
+    assert!(number(&report, "/checked/entries") > 50, "{report}");
+    assert_eq!((cluster.tenants(), &report["deleted"]), ("0".to_owned(), &true.into()));
+    // The second signal waits for no verdict, but leaves nothing behind either.
+    let running = antiphon(&["soak", "--duration", "1h", "--node", &cluster.nodes[0].url()])
+        .env("ANTIPHON_API_KEY", &cluster.key)
+        .start();
+    eventually("its tenants are there", || cluster.tenants() == "2");
+    running.signal("TERM");
+    eventually("it is told", || running.said("what was seen is judged"));
+    running.signal("TERM");
+    let finished = running.end();
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.contains("ended by a second signal"), "{}", finished.stderr);
+    assert_eq!(cluster.tenants(), "0");
+}
+
+#[test]
 fn what_can_not_run_ends_with_2_and_says_why() {
     let _alone = alone();
     let Some(mut cluster) = Cluster::start("what_can_not_run_ends_with_2") else { return };
@@ -220,7 +269,7 @@ fn what_can_not_run_ends_with_2_and_says_why() {
     says(&urls, &cluster.key, &["--ca", "/nowhere.pem"], &["--ca /nowhere.pem"]);
     says(&["ws://a".to_owned()], &cluster.key, &[], &["http or https"]);
     // A node of another cluster, and one that is not there.
-    let stranger = support::node::Node::serve(&[]);
+    let stranger = Node::serve(&[]);
     let stranger = format!("http://{}", stranger.address);
     says(&[urls[0].clone(), stranger.clone()], &cluster.key, &[], &[&stranger, "is it of this cluster"]);
     cluster.nodes[1].kill9();

@@ -1,6 +1,6 @@
 //! What all who take part tell: the history for the checker, and what is only counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use antiphon_checker::{Kind, Recorder, Report, Violation};
 use parking_lot::Mutex;
@@ -42,8 +42,8 @@ pub struct Figures {
     pub signals: Signals,
     /// What is found at once, without the log.
     pub found: Report,
-    /// Which signals each client has heard in this round: author and number.
-    heard: HashMap<usize, HashSet<(String, u64)>>,
+    /// Which signals each client has heard in this round, by author and number, and on which connection.
+    heard: HashMap<usize, HashMap<(String, u64), u32>>,
 }
 
 /// One node's part.
@@ -72,6 +72,9 @@ pub struct Signals {
     pub expected: u64,
     /// How many came.
     pub received: u64,
+    /// Those that a client had heard on another connection before. It subscribed anew at a node that had yet to hear of
+    /// them, which is no fault.
+    pub after_moves: u64,
 }
 
 /// A client as a receiver of signals.
@@ -79,6 +82,8 @@ pub struct Signals {
 pub struct Ear<'a> {
     /// Its number among all.
     pub index: usize,
+    /// The connection's number.
+    pub connection: u32,
     /// Its name in the history.
     pub name: &'a str,
     /// Its tenant.
@@ -124,7 +129,7 @@ impl Journal {
         });
     }
 
-    /// A signal came. Twice is a fault, and so is one that is not for it.
+    /// A signal came. Twice over one connection is a fault, and so is one that is not for it.
     pub fn signal(&self, ear: Ear<'_>, text: &str, at: u64) {
         let Some(payload) = Payload::read(text) else { return };
         self.count(|figures| {
@@ -148,8 +153,12 @@ impl Journal {
                 found(Kind::Leak, format!("{which} is for members of {audience}, which this user never was"));
             }
             let heard = figures.heard.entry(ear.index).or_default();
-            if !heard.insert((payload.author.to_owned(), payload.number)) {
-                found(Kind::Duplicate, format!("{which} came twice"));
+            match heard.insert((payload.author.to_owned(), payload.number), ear.connection) {
+                Some(connection) if connection == ear.connection => {
+                    found(Kind::Duplicate, format!("{which} came twice over one connection"));
+                }
+                Some(_) => figures.signals.after_moves += 1,
+                None => {}
             }
         });
     }
@@ -172,7 +181,7 @@ mod tests {
             let payload = Payload { tenant, audience, author: "a", number, node: 0, sent: 1 };
             payload.write(&mut Rng::new(1))
         };
-        let ear = Ear { index: 0, name: "b", tenant: "acme", projects: &["p"] };
+        let ear = Ear { index: 0, connection: 1, name: "b", tenant: "acme", projects: &["p"] };
         for number in 0..3 {
             journal.signal(ear, &text("acme", Some("p"), number), 5);
         }
@@ -183,7 +192,11 @@ mod tests {
         journal.count(|figures| {
             assert_eq!(figures.found.count(Kind::Duplicate), 1);
             assert_eq!(figures.found.count(Kind::Leak), 2);
-            assert_eq!(figures.signals.received, 6);
+            assert_eq!((figures.signals.received, figures.signals.after_moves), (6, 0));
+        });
+        journal.signal(Ear { connection: 2, ..ear }, &text("acme", Some("p"), 2), 5);
+        journal.count(|figures| {
+            assert_eq!((figures.found.count(Kind::Duplicate), figures.signals.after_moves), (1, 1));
         });
     }
 }

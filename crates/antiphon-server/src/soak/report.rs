@@ -91,6 +91,8 @@ pub struct SignalsTold {
     pub expected: u64,
     /// How many came.
     pub received: u64,
+    /// Those that came again over another connection, right after a client had moved.
+    pub after_moves: u64,
 }
 
 /// A node.
@@ -174,6 +176,7 @@ impl Told {
                 sent: figures.signals.sent,
                 expected: figures.signals.expected,
                 received: figures.signals.received,
+                after_moves: figures.signals.after_moves,
             },
             nodes: figures
                 .nodes
@@ -288,8 +291,11 @@ impl fmt::Display for Told {
             Counts(ended)
         )?;
         writeln!(f, "RESETs: {}; members removed and added again: {}", Counts(&self.resets), self.removals)?;
-        let SignalsTold { sent, expected, received } = &self.signals;
-        writeln!(f, "signals: {sent} sent, {received} of about {expected} received")?;
+        let SignalsTold { sent, expected, received, after_moves } = &self.signals;
+        writeln!(
+            f,
+            "signals: {sent} sent, {received} of about {expected} received, {after_moves} again after a move"
+        )?;
         for node in &self.nodes {
             writeln!(
                 f,

@@ -79,6 +79,7 @@ impl Client {
         let account = &self.account;
         let ear = Ear {
             index: account.index,
+            connection: self.connection,
             name: &account.name,
             tenant: &account.tenant,
             projects: account.projects,
