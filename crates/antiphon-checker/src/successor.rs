@@ -14,6 +14,8 @@ type Membership = (String, String, String);
 #[derive(Default)]
 struct State {
     clients: BTreeMap<String, Event>,
+    /// The last connection of each.
+    connections: BTreeMap<String, Event>,
     /// How far each came, and over which connection.
     streams: BTreeMap<StreamName, (u32, Place)>,
     members: BTreeMap<Membership, Vec<Event>>,
@@ -21,7 +23,8 @@ struct State {
 }
 
 impl History {
-    /// What the history of the next round begins with: who is who, who is a member, and how far each stream has come.
+    /// What the history of the next round begins with: who is who and connected where, who is a member, and how far each
+    /// stream has come.
     ///
     /// The cut has to be made at rest: after the answers of all publishes and changes of members, and when everybody
     /// has what was published. Each topic's [`Event::Log`] of the next round calls trimmed what this one has judged.
@@ -56,6 +59,9 @@ impl State {
             Event::Client { client, .. } => {
                 self.clients.insert(client.clone(), event.clone());
             }
+            Event::Connected { client, .. } => {
+                self.connections.insert(client.clone(), event.clone());
+            }
             Event::Subscribed { client, connection, topic, given, from, recovered, at } => {
                 let offset = given.filter(|_| *recovered).unwrap_or(from.offset);
                 let place = Place { offset, ..*from };
@@ -76,6 +82,7 @@ impl State {
             Event::Left { client, .. } => {
                 self.streams.retain(|(other, _), _| other != client);
                 self.clients.remove(client);
+                self.connections.remove(client);
             }
             Event::Member { tenant, project, user, change, answered, .. } => {
                 let membership = (tenant.clone(), project.clone(), user.clone());
@@ -91,7 +98,7 @@ impl State {
     }
 
     fn begin(self) -> History {
-        let Self { clients, streams, members, latest } = self;
+        let Self { clients, connections, streams, members, latest } = self;
         let streams = streams.into_iter().map(|((client, topic), (connection, from))| Event::Subscribed {
             client,
             connection,
@@ -101,6 +108,7 @@ impl State {
             recovered: false,
             at: latest,
         });
-        clients.into_values().chain(members.into_values().flatten()).chain(streams).collect()
+        let people = clients.into_values().chain(connections.into_values());
+        people.chain(members.into_values().flatten()).chain(streams).collect()
     }
 }

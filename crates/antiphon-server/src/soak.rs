@@ -70,7 +70,12 @@ pub fn run(args: &SoakArgs) -> Result<(), Failure> {
 
 async fn soak(company: &Arc<Company>, file: Option<File>) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::running)?;
-    stage::look(company).await?;
+    tokio::select! {
+        looked = stage::look(company) => looked?,
+        signal = signals.next() => {
+            return Err(Failure::Unproved(format!("ended by {signal} before anything was made")));
+        }
+    }
     let told = tokio::select! {
         told = play(company) => told,
         () = ended_twice(company, &mut signals) => Err(Failure::Unproved("ended by a second signal".to_owned())),

@@ -12,13 +12,11 @@ use clap::{Args, value_parser};
 use url::Url;
 
 use crate::{
-    config::{Environment, Span},
+    config::{API_KEY_VARIABLE, Environment, Span},
     failure::Failure,
     words,
 };
 
-/// The variable that has the API key; with `_FILE` behind it, the file that has it.
-const KEY_VARIABLE: &str = "ANTIPHON_API_KEY";
 /// More nodes than that are worth more than one soak.
 const NODES_MAX: usize = 16;
 /// A longer key is no key of ours.
@@ -163,9 +161,9 @@ impl SoakArgs {
             Some(file) => std::fs::read_to_string(file).map_err(|error| {
                 wrong(format!("--key-file {}: {}", file.display(), words::of_file(&error)))
             })?,
-            None => Environment::of_process().get(KEY_VARIABLE)?.map(|(text, _)| text).ok_or_else(|| {
+            None => Environment::of_process().get(API_KEY_VARIABLE)?.map(|(text, _)| text).ok_or_else(|| {
                 wrong(format!(
-                    "an API key is missing: set {KEY_VARIABLE}, or name its file with {KEY_VARIABLE}_FILE or --key-file; \
+                    "an API key is missing: set {API_KEY_VARIABLE}, or name its file with {API_KEY_VARIABLE}_FILE or --key-file; \
                      `antiphon key issue --scope publish --scope directory` makes one"
                 ))
             })?,

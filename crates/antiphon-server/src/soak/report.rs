@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     company::Company,
+    draft::{self, PROJECTS},
     journal::{Figures, NodeFigures},
     latency::Histogram,
     rounds::Outcome,
@@ -141,8 +142,12 @@ impl Told {
             (false, true) => "duration",
             (false, false) => "unproved",
         };
-        if report.entries == 0 && unproved.is_empty() {
-            unproved.push("nothing was published: the errors of publishers say why".to_owned());
+        if unproved.is_empty() && (report.entries == 0 || report.receptions == 0) {
+            let what = if report.entries == 0 { "published" } else { "received" };
+            unproved.push(format!(
+                "nothing was {what}: the errors of publishers may say why; do the topic rules, or a publish hook, stand \
+                 in the way?"
+            ));
         }
         let verdict = match (report.is_clean(), unproved.is_empty()) {
             (false, _) => Verdict::Violations,
@@ -153,7 +158,7 @@ impl Told {
             version: env!("CARGO_PKG_VERSION"),
             verdict,
             unproved,
-            notes: notes(company, figures, rounds),
+            notes: notes(company, figures, &report, rounds),
             ended_by,
             seed: plan.seed,
             tenants: plan.tenants.clone(),
@@ -203,8 +208,16 @@ impl NodeTold {
     }
 }
 
-fn notes(company: &Company, figures: &Figures, rounds: u64) -> Vec<String> {
+fn notes(company: &Company, figures: &Figures, report: &Report, rounds: u64) -> Vec<String> {
     let mut notes = Vec::new();
+    let open = draft::topics("").len() - PROJECTS.len();
+    let streams: usize = (0..company.plan.clients).map(|index| open + draft::projects(index / 2).len()).sum();
+    if rounds > 0 && report.streams < streams as u64 {
+        notes.push(format!(
+            "only {} of {streams} streams were there: topic rules that allow no subscription leave the others unproved",
+            report.streams
+        ));
+    }
     for (node, told) in figures.nodes.iter().enumerate() {
         let name = company.api.name(node);
         if told.failures > 0 {

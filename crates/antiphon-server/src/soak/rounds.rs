@@ -2,12 +2,12 @@
 //! than one of a minute.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use antiphon_checker::{Bounds, Event, Kind, Report, check};
+use antiphon_checker::{Bounds, Event, History, Kind, Report, check};
 use tokio::time::Instant;
 
 use super::{
@@ -61,7 +61,6 @@ pub async fn run(company: &Arc<Company>, accounts: &[Arc<Account>], shown: &Show
         if !outcome.unproved.is_empty() || company.is_interrupted() || Instant::now() >= end {
             break;
         }
-        drop(company.journal.recorder.cut());
         company.journal.forget_signals();
     }
     outcome.report.merge(company.journal.count(|figures| std::mem::take(&mut figures.found)));
@@ -160,14 +159,40 @@ async fn settle(company: &Company, log: Vec<Event>) -> Report {
     let recorder = &company.journal.recorder;
     log.into_iter().for_each(|event| recorder.push(event));
     let begun = Instant::now();
-    loop {
-        // On this thread: the others go on.
-        let report =
-            tokio::task::block_in_place(|| recorder.read(|history| check(history, &Bounds::default())));
-        let is_whole = report.count(Kind::Loss) == 0 && report.count(Kind::Recovery) == 0;
-        if is_whole || begun.elapsed() > LATEST {
-            return report;
-        }
+    // On this thread: the others go on, and wait only when something happens.
+    let misses = |report: &Report| report.count(Kind::Loss) + report.count(Kind::Recovery) > 0;
+    while begun.elapsed() < LATEST
+        && tokio::task::block_in_place(|| {
+            recorder.read(|history| misses(&check(history, &Bounds::default())))
+        })
+    {
         pause(Duration::from_secs(1)).await;
+    }
+    tokio::task::block_in_place(|| {
+        let history = recorder.cut();
+        let mut report = check(&history, &Bounds::default());
+        name_nodes(&history, &mut report);
+        report
+    })
+}
+
+/// Says of each violation that a client suffered through which node it was connected.
+fn name_nodes(history: &History, report: &mut Report) {
+    if report.is_clean() {
+        return;
+    }
+    let mut connections: HashMap<String, Vec<(u64, String)>> = HashMap::new();
+    for event in history.events() {
+        if let Event::Connected { client, node, at, .. } = event {
+            connections.entry(client).or_default().push((at, node));
+        }
+    }
+    for violation in &mut report.violations {
+        let Some(client) = &violation.client else { continue };
+        let at = violation.at.unwrap_or(u64::MAX);
+        let before = connections.get(client).into_iter().flatten().rfind(|(connected, _)| *connected <= at);
+        if let Some((_, node)) = before {
+            violation.what = format!("{}; the client was connected through {node}", violation.what);
+        }
     }
 }

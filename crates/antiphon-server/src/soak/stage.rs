@@ -20,7 +20,7 @@ use crate::failure::Failure;
 const TOKEN_SECONDS: u64 = 600;
 /// How old a token is when it is renewed.
 const RENEWED_AFTER: Duration = Duration::from_secs(200);
-/// For how long one thing is tried at the begin and at the end.
+/// For how long one thing is tried at the beginning and at the end, unless the operator has less patience.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -202,11 +202,11 @@ fn done(company: &Company, node: usize, answer: Answer) -> Result<Value, Failure
 
 /// The first answer that is one, or the last after a while; and whose it is.
 async fn asked(company: &Company, method: Method, path: &[&str], body: Option<&Value>) -> (usize, Answer) {
-    let begun = Instant::now();
+    let (begun, patience) = (Instant::now(), PATIENCE.min(company.plan.patience));
     let mut node = 0;
     loop {
         let answer = company.api.change(node, method.clone(), path, body).await;
-        if !matches!(answer, Answer::Unknown { .. }) || begun.elapsed() > PATIENCE {
+        if !matches!(answer, Answer::Unknown { .. }) || begun.elapsed() > patience {
             return (node, answer);
         }
         node = (node + 1) % company.api.len();

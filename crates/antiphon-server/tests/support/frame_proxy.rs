@@ -86,6 +86,7 @@ fn pass(
     left: &AtomicI64,
 ) -> io::Result<()> {
     let (mut pending, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+    let mut held = Held(None, left);
     let mut is_upgraded = None;
     loop {
         let count = from.read(&mut chunk)?;
@@ -106,18 +107,42 @@ fn pass(
         }
         while let Some(length) = frame_length(&pending) {
             let frame: Vec<u8> = pending.drain(..length).collect();
-            let is_meant = frame.windows(mark.len()).any(|part| part == mark.as_bytes())
-                && left.fetch_sub(1, Ordering::SeqCst) == 1;
-            let times = match (is_meant, wrong) {
-                (false, _) => 1,
-                (true, Wrong::Drop) => 0,
-                (true, Wrong::Double) => 2,
-            };
-            for _ in 0..times {
-                to.write_all(&frame)?;
+            let topic = topic(&frame);
+            if held.0.is_some() && held.0 == topic {
+                // It has been overtaken: a client that goes elsewhere now will not ask for it.
+                held.0 = None;
+            }
+            let is_meant = after(&frame, mark).is_some() && held.1.fetch_sub(1, Ordering::SeqCst) == 1;
+            match (is_meant, wrong) {
+                (true, Wrong::Drop) => held.0 = topic,
+                (true, Wrong::Double) => to.write_all(&[&frame[..], &frame].concat())?,
+                (false, _) => to.write_all(&frame)?,
             }
         }
     }
+}
+
+/// The topic of a frame that was kept back, until another one of that topic has gone by.
+struct Held<'a>(Option<Vec<u8>>, &'a AtomicI64);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // The client goes on from before it, and gets it elsewhere: the next one shall be it.
+        if self.0.is_some() {
+            self.1.store(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What stands behind the first `mark`.
+fn after<'a>(frame: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+    let at = frame.windows(mark.len()).position(|part| part == mark.as_bytes())?;
+    Some(&frame[at + mark.len()..])
+}
+
+fn topic(frame: &[u8]) -> Option<Vec<u8>> {
+    let rest = after(frame, r#""topic":""#)?;
+    Some(rest.split(|byte| *byte == b'"').next()?.to_vec())
 }
 
 /// The length of the whole frame that stands first, if all of it is there. A server masks nothing.
