@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use antiphon_testkit::{Antiphon, AntiphonLaunch, Database, Postgres, Redis, or_skip, run_antiphon};
+use antiphon_testkit::{Antiphon, AntiphonLaunch, Database, Redis, or_skip, run_antiphon, shared_postgres};
 use serde_json::Value;
 use support::{
     Finished, antiphon,
@@ -28,15 +28,13 @@ struct Cluster {
     nodes: Vec<Antiphon>,
     redis: Redis,
     database: Database,
-    _postgres: Postgres,
     key: String,
 }
 
 impl Cluster {
     fn start(test: &str) -> Option<Self> {
-        let postgres = or_skip(test, Postgres::start())?;
+        let database = shared_postgres(test)?;
         let redis = or_skip(test, Redis::start())?;
-        let database = postgres.create_database();
         let url = database.url();
         let env = [("ANTIPHON_DATABASE", url.as_str())];
         assert!(or_skip(test, run_antiphon(&["migrate"], &env))?.status.success());
@@ -46,7 +44,7 @@ impl Cluster {
             AntiphonLaunch::new().args(args).start().unwrap()
         };
         let nodes = vec![start(), start()];
-        Some(Self { nodes, redis, database, _postgres: postgres, key })
+        Some(Self { nodes, redis, database, key })
     }
 
     fn urls(&self) -> Vec<String> {

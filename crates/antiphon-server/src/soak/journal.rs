@@ -72,8 +72,8 @@ pub struct Signals {
     pub expected: u64,
     /// How many came.
     pub received: u64,
-    /// Those that a client had heard on another connection before. It subscribed anew at a node that had yet to hear of
-    /// them, which is no fault.
+    /// Those that a client had heard on another connection before. It subscribed anew where they were yet to be
+    /// delivered, which is no fault.
     pub after_moves: u64,
 }
 

@@ -58,8 +58,8 @@ pub struct SoakArgs {
     /// For how long it publishes.
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     duration: Span,
-    /// Entries that are judged at once and then forgotten: 100 to 200000. One takes about 2 kB of memory, and 60 bytes for
-    /// each client that gets it.
+    /// Entries that are judged at once and then forgotten: 100 to 200000. One takes about 2 kB of memory, and 100 bytes
+    /// for each client that gets it.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = value_parser!(u64).range(100..=200_000))]
     round_entries: u64,
     /// How long the cluster may take, at the end of a round, to answer all publishes and to have all clients back.
