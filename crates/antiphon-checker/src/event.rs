@@ -12,6 +12,14 @@ pub struct Place {
     pub link: u64,
 }
 
+impl Place {
+    /// Reads a position's text; none: it is not one.
+    #[must_use]
+    pub fn parse(position: &str) -> Option<Self> {
+        Position::parse(position).ok().map(Self::from)
+    }
+}
+
 impl From<Position> for Place {
     fn from(position: Position) -> Self {
         Self { offset: position.offset, link: position.link.0 }

@@ -109,7 +109,29 @@ impl Report {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
-    pub(crate) fn add(&mut self, violation: Violation) {
+    /// Adds what the next round of the same run has shown.
+    pub fn merge(&mut self, next: Self) {
+        self.entries += next.entries;
+        self.publishes += next.publishes;
+        self.attempts += next.attempts;
+        self.unknown += next.unknown;
+        self.receptions += next.receptions;
+        self.streams = self.streams.max(next.streams);
+        self.recoveries += next.recoveries;
+        self.time_to_head = self.time_to_head.max(next.time_to_head);
+        for violation in next.violations {
+            let told = self.violations.iter().filter(|other| other.kind == violation.kind).count() as u64;
+            if told < TOLD_MAX {
+                self.violations.push(violation);
+            }
+        }
+        for (kind, count) in next.counts {
+            *self.counts.entry(kind).or_default() += count;
+        }
+    }
+
+    /// Adds a violation. Those behind the 20th of a kind are only counted.
+    pub fn add(&mut self, violation: Violation) {
         let count = self.counts.entry(violation.kind).or_default();
         *count += 1;
         if *count <= TOLD_MAX {

@@ -178,6 +178,103 @@ fn a_history_reads_back_as_it_was_written() {
     assert!(error.unwrap_err().to_string().starts_with("line 2 of the history is no event"));
 }
 
+/// The history of a second round in which nothing was published: what each log holds has been judged.
+fn second_round(seed: u64) -> Vec<Event> {
+    let first: History = clean_history(seed).into_iter().collect();
+    let logs = first.events().filter_map(|event| match event {
+        Event::Log { tenant, topic, head, .. } => Some(Event::Log { tenant, topic, head, trimmed: head }),
+        _ => None,
+    });
+    first.successor().events().chain(logs).collect()
+}
+
+#[test]
+fn nothing_is_said_of_a_second_round_in_which_nothing_happened() {
+    for seed in base()..base() + 200 {
+        let report = check(&second_round(seed).into_iter().collect(), &BOUNDS);
+        assert!(report.is_clean() && report.streams > 0, "TESTKIT_SEED={seed}: {report}");
+    }
+}
+
+#[test]
+fn what_came_in_the_first_round_and_again_in_the_second_is_found() {
+    let mut planted = 0;
+    for seed in base()..base() + SEEDS {
+        let mut events = second_round(seed);
+        // Of a stream that came further than its beginning, the last entry once more.
+        let Some(again) = clean_history(seed).into_iter().rev().find_map(|event| match event {
+            Event::Received { ref client, ref topic, place, .. } => events
+                .iter()
+                .any(|next| {
+                    matches!(next, Event::Subscribed { client: other, topic: of, from, .. }
+                        if other == client && of == topic && from.offset == place.offset)
+                })
+                .then_some(event),
+            _ => None,
+        }) else {
+            continue;
+        };
+        planted += 1;
+        events.push(again);
+        let report = check(&events.into_iter().collect(), &BOUNDS);
+        assert_eq!(report.count(Kind::Duplicate), 1, "TESTKIT_SEED={seed}: {report}");
+        let mut both = report.clone();
+        both.merge(report);
+        assert_eq!((both.count(Kind::Duplicate), both.violations.len()), (2, 2));
+    }
+    assert!(planted > SEEDS / 2, "planted only {planted} times");
+}
+
+#[test]
+fn an_entry_of_the_second_round_that_does_not_reach_a_stream_of_the_first_is_found() {
+    let first: History = large_history(100, 2, None);
+    let mut second = first.successor();
+    let place = Place { offset: 2, link: 7 };
+    let (tenant, topic, key) = ("acme".to_owned(), "topic7".to_owned(), "late".to_owned());
+    let hash = fingerprint(b"late");
+    second.push(Event::Published {
+        client: "client0".into(),
+        connection: 1,
+        node: "node0".into(),
+        topic: topic.clone(),
+        project: None,
+        key: key.clone(),
+        hash,
+        sent: 2_000,
+        answered: Some(2_001),
+        outcome: Outcome::Accepted { place, duplicate: false },
+    });
+    let author = Some("client0".to_owned());
+    let at = 2_002;
+    let (client, key) = ("client0".to_owned(), Some(key));
+    second.push(Event::Received {
+        client,
+        connection: 1,
+        tenant: tenant.clone(),
+        topic: topic.clone(),
+        place,
+        hash,
+        at,
+    });
+    second.push(Event::Row {
+        tenant: tenant.clone(),
+        topic: topic.clone(),
+        place,
+        author,
+        project: None,
+        key,
+        hash,
+    });
+    for number in 0..100 {
+        let head = if number == 7 { 2 } else { 1 };
+        let (tenant, topic) = (tenant.clone(), format!("topic{number}"));
+        second.push(Event::Log { tenant, topic, head, trimmed: 1 });
+    }
+    let report = check(&second, &BOUNDS);
+    assert_eq!((report.count(Kind::Loss), report.counts.len()), (1, 1), "{report}");
+    assert_eq!(report.violations[0].client.as_deref(), Some("client1"));
+}
+
 /// How much a long run may be: `CHECKER_ENTRIES` (100,000), each received by ten clients.
 #[test]
 fn one_reception_that_is_missing_among_a_million_is_found() {

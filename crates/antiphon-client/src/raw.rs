@@ -1,11 +1,12 @@
 //! A bare connection for tests: says any text, hears every frame, and shows how it ended.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::rustls::ClientConfig;
 use tokio_websockets::{CloseCode, Message};
 
 use crate::{Error, address, dial, head::Head, line::Socket};
@@ -42,6 +43,19 @@ impl Raw {
 
     /// Connects with headers: an Origin, an Authorization.
     pub async fn connect_with(url: &str, headers: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::open(url, headers, None).await
+    }
+
+    /// Connects; over TLS, with this configuration.
+    pub async fn connect_tls(url: &str, tls: Arc<ClientConfig>) -> Result<Self, Error> {
+        Self::open(url, &[], Some(tls)).await
+    }
+
+    async fn open(
+        url: &str,
+        headers: &[(&str, &str)],
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, Error> {
         let uri = address::parse(url)?;
         let wrong = |why| Error::Address { url: url.to_owned(), why };
         let mut read = Vec::with_capacity(headers.len());
@@ -51,7 +65,7 @@ impl Raw {
             read.push((name, value));
         }
         let deadline = Duration::from_secs(10);
-        let opened = timeout(deadline, dial::open(&uri, &read, None, &Head::default())).await;
+        let opened = timeout(deadline, dial::open(&uri, &read, tls.as_ref(), &Head::default())).await;
         let socket = opened.map_err(|_| Error::Timeout)??;
         Ok(Self { socket, deadline })
     }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, marker::PhantomData, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser};
 
-use crate::config::{ConfigError, Environment, Kind, OptionInfo, Settings, options};
+use crate::{
+    config::{ConfigError, Environment, Kind, OptionInfo, Settings, options},
+    soak::SoakArgs,
+};
 
 /// The realtime tier for a backend that runs as more than one instance.
 #[derive(Parser)]
@@ -23,6 +26,8 @@ pub enum Command {
     Serve(Flags<Serve>),
     /// Show two nodes and four users on a page, on this machine alone.
     Demo(Flags<Demo>),
+    /// Prove on a running cluster, in tenants of its own, that nothing is lost, doubled, reordered or leaked.
+    Soak(SoakArgs),
     /// Bring a database to this version.
     Migrate(Flags<Plain>),
     /// Tokens for users.
@@ -220,6 +225,23 @@ mod tests {
         says_all::<TokenIssue>(&["token", "issue"]);
         says_all::<KeyIssue>(&["key", "issue"]);
         says_all::<Plain>(&["migrate"]);
+    }
+
+    #[test]
+    fn the_help_of_soak_says_its_units_its_defaults_where_the_key_is_from_and_how_it_ends() {
+        let help = help(&["soak"]);
+        for part in [
+            "--node <URL>",
+            "[default: 24]",
+            "Entries a second",
+            "[default: 5m]",
+            "<DURATION>",
+            "ANTIPHON_API_KEY_FILE",
+            "Exit status: 0",
+        ] {
+            assert!(help.contains(part), "no {part} in {help}");
+        }
+        assert!(!help.contains("--key "), "a command line is no place for a secret");
     }
 
     #[test]

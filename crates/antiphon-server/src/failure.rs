@@ -1,4 +1,5 @@
-//! How the program ends when something is wrong: 2 for a bad command line or configuration, 1 for the rest.
+//! How the program ends when something is wrong: 2 for a bad command line or configuration, and where `soak` could not
+//! prove anything; 1 for the rest.
 
 use std::{fmt, process::ExitCode};
 
@@ -11,6 +12,8 @@ pub enum Failure {
     Usage(String),
     /// Something failed while running.
     Running(String),
+    /// A soak could not run, or not be judged: nothing is said about the promises.
+    Unproved(String),
 }
 
 impl Failure {
@@ -22,7 +25,7 @@ impl Failure {
     /// The exit status.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Unproved(_) => 2,
             Self::Running(_) => 1,
         })
     }
@@ -30,7 +33,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(text) | Self::Running(text)) = self;
+        let (Self::Usage(text) | Self::Running(text) | Self::Unproved(text)) = self;
         // One line, whatever a file or a server had in its words.
         text.chars().try_for_each(|c| match c.is_control() {
             true => write!(f, "{}", c.escape_default()),

@@ -20,6 +20,7 @@ mod output;
 mod serve;
 mod signals;
 mod slots;
+mod soak;
 mod systemd;
 mod telemetry;
 mod tls;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Key(command) => once(credentials::key(&command)),
         Command::Serve(flags) => serve::run(&flags),
         Command::Demo(args) => demo::run(&args),
+        Command::Soak(args) => soak::run(&args),
     }
 }
 

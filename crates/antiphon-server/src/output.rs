@@ -19,6 +19,11 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "note: {text}");
 }
 
+/// Says how it goes.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Says what is worth a word.
 pub fn warn(warnings: &[String]) {
     for warning in warnings {

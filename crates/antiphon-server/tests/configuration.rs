@@ -82,10 +82,18 @@ fn an_unknown_variable_is_a_warning_alone() {
 
 #[test]
 fn a_variable_that_resembles_none_is_not_taken_for_one_by_its_prefix() {
-    for name in ["ANTIPHON_URL", "ANTIPHON_API_KEY", "ANTIPHON_BASE_URL"] {
+    for name in ["ANTIPHON_URL", "ANTIPHON_ENDPOINT", "ANTIPHON_BASE_URL"] {
         let finished = antiphon(&["config", "check"]).env(name, "x").run();
         let warning = format!("warning: unknown environment variable `{name}`\n");
         assert_eq!((finished.code, finished.stderr), (0, warning));
+    }
+}
+
+#[test]
+fn the_key_of_soak_may_be_in_the_environment_of_all() {
+    for name in ["ANTIPHON_API_KEY", "ANTIPHON_API_KEY_FILE"] {
+        let finished = antiphon(&["config", "check"]).env(name, "x").run();
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
     }
 }
 

@@ -21,6 +21,8 @@ use crate::words;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The one variable that is no option: it names the file of them.
 const CONFIG_VARIABLE: &str = "ANTIPHON_CONFIG";
+/// The variable that has the API key of a subcommand that asks the HTTP API.
+pub const API_KEY_VARIABLE: &str = "ANTIPHON_API_KEY";
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Environment {
     /// A sentence about each variable that nothing knows.
     fn warnings(&self) -> Vec<String> {
         let mut known: Vec<String> = options().iter().filter_map(|option| option.env.clone()).collect();
-        known.push(CONFIG_VARIABLE.to_owned());
+        known.extend([CONFIG_VARIABLE, API_KEY_VARIABLE].map(str::to_owned));
         let is_known = |name: &str| {
             known.iter().any(|known| name == known || name.strip_suffix("_FILE") == Some(known.as_str()))
         };

@@ -28,7 +28,7 @@ pub use address::{DatabaseUrl, Hidden, HookSecret, HttpUrl, ListenAddress, Redis
 pub use error::ConfigError;
 pub use fence::Fence;
 pub use jwt::{JwtParts, JwtSection};
-pub use layers::{Environment, Origin, Settings};
+pub use layers::{API_KEY_VARIABLE, Environment, Origin, Settings};
 pub use limits::LimitsSection;
 pub use log::{LogFormat, LogLevel};
 pub use option::{ENV_PREFIX, Kind, OptionInfo, options, schema};

@@ -1,11 +1,18 @@
 //! Runs the program that was built, with an environment of its own.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod frame_proxy;
 pub mod node;
 pub mod sql;
 pub mod tls;
 
-use std::{ffi::OsStr, process::Command};
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
 
 /// A run to come.
 pub struct Program(Command);
@@ -69,6 +76,54 @@ impl Program {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
+    }
+}
+
+/// A run that goes on.
+pub struct Running {
+    child: Child,
+    errors: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Program {
+    /// Starts it, and reads what it says on standard error.
+    pub fn start(mut self) -> Running {
+        let mut child = self.0.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let errors = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = errors.clone();
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        Running { child, errors, reader }
+    }
+}
+
+impl Running {
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Whether it has said this on standard error.
+    pub fn said(&self, text: &str) -> bool {
+        self.errors.lock().unwrap().contains(text)
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Finished {
+        let mut status = None;
+        node::eventually("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        self.reader.join().unwrap();
+        let code = status.and_then(|status| status.code()).unwrap_or(-1);
+        let stderr = self.errors.lock().unwrap().clone();
+        Finished { code, stdout: String::new(), stderr }
     }
 }
 
