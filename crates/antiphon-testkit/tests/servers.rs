@@ -2,7 +2,7 @@
 
 use antiphon_testkit::{
     Haproxy, PostgresOptions, Redis, RedisOptions, RedisTls, or_skip, postgres_or_skip, redis_or_skip,
-    shared_postgres, shared_redis, skipped, unique, wait_until,
+    shared_postgres, shared_redis, skipped, small_disk_or_skip, unique, wait_until,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -178,4 +178,17 @@ fn haproxy_balances_over_the_nodes_that_are_ready() {
     });
     haproxy.restart().expect("restarts on its port");
     wait_until(SOON, "it answers again", || ask(port).is_some_and(|text| text.ends_with("here")));
+}
+
+#[test]
+fn a_small_disk_is_full_until_it_is_freed_and_gone_when_it_is_dropped() {
+    let Some(disk) = small_disk_or_skip("a_small_disk", 1) else { return };
+    let (folder, file) = (disk.path().to_owned(), disk.path().join("file"));
+    disk.fill();
+    let full = std::fs::write(&file, [0; 4096]).expect_err("nothing fits");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    disk.free();
+    std::fs::write(&file, [0; 4096]).expect("it fits");
+    drop(disk);
+    assert!(!folder.exists());
 }
