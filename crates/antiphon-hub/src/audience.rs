@@ -26,6 +26,16 @@ pub struct MemberState {
     pub projects: HashMap<ProjectId, bool>,
 }
 
+impl MemberState {
+    /// More disconnects than any application asks for.
+    pub(crate) const VOID: u64 = u64::MAX;
+
+    /// It came from a directory that is another one now: nothing may rest on it any more.
+    pub fn is_void(&self) -> bool {
+        self.disconnects == Self::VOID
+    }
+}
+
 /// A connected user of a tenant.
 #[derive(Debug)]
 pub struct Member {
@@ -143,7 +153,7 @@ impl TenantAudience {
         let mut members = self.members.lock();
         for (_, (member, _)) in members.drain() {
             let state = MemberState {
-                disconnects: u64::MAX,
+                disconnects: MemberState::VOID,
                 projects: HashMap::new(),
                 ..MemberState::clone(&member.state.load())
             };
@@ -204,7 +214,7 @@ mod tests {
         assert_eq!((audience.revision(), audience.is_empty(), gone.len()), (3, true, 1));
         assert!(Arc::ptr_eq(&gone[0], before.member()));
         let left = before.member().state();
-        assert_eq!((left.disconnects, left.revocations, left.projects.len()), (u64::MAX, 2, 0));
+        assert_eq!((left.is_void(), left.revocations, left.projects.len()), (true, 2, 0));
         let after = audience.login(&ann, 3, MemberState { disconnects: 0, ..state });
         drop(before);
         assert!(Arc::ptr_eq(&audience.member(&ann).unwrap(), after.member()));

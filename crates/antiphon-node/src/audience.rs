@@ -80,7 +80,14 @@ impl Node {
             entries.iter_mut().filter(|entry| entry.revision == 0).for_each(|entry| entry.revision = now);
         }
         let newest = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
-        self.audience_at(tenant, newest).await
+        self.audience_at(tenant, newest).await?;
+        let is_older = |held: &Held| held.audience.revision() < newest;
+        if self.audiences.held(tenant).is_some_and(|held| is_older(&held)) {
+            // A directory that went back may never come to what they were stamped with.
+            let now = self.fresh(tenant).await?;
+            entries.iter_mut().for_each(|entry| entry.revision = entry.revision.min(now));
+        }
+        Ok(())
     }
 
     /// Reads what has changed since; the caller holds `held.reading`.

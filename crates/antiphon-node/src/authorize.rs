@@ -39,7 +39,7 @@ impl Node {
         let membership = Of(&state);
         let access = Access { user: &caller.identity.user, action, topic, project, membership: &membership };
         let own = topic.tenant() == caller.tenant();
-        if own && !caller.is_revoked() && self.engines.authorizer.allows(&access) {
+        if own && !caller.is_revoked() && !state.is_void() && self.engines.authorizer.allows(&access) {
             Ok(())
         } else {
             Err(Refusal::forbidden())

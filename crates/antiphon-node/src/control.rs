@@ -15,15 +15,21 @@ impl Node {
         match control {
             Control::TenantChanged { tenant, revision } => {
                 let Some(node) = self.me.upgrade() else { return };
-                let is_old =
-                    self.audiences.held(&tenant).is_some_and(|held| held.audience.revision() < revision);
-                if is_old {
-                    self.tasks.spawn_until_end(async move {
-                        if let Err(error) = node.audience_at(&tenant, revision).await {
-                            tracing::warn!(%error, %tenant, "the change will be seen at the next tick");
-                        }
-                    });
+                let Some(held) = self.audiences.held(&tenant) else { return };
+                let held = held.audience.revision();
+                if held == revision {
+                    return;
                 }
+                self.tasks.spawn_until_end(async move {
+                    // Less than is held was told late, or the directory went back: only itself can tell.
+                    let read = match held < revision {
+                        true => node.audience_at(&tenant, revision).await,
+                        false => node.fresh(&tenant).await.map(drop),
+                    };
+                    if let Err(error) = read {
+                        tracing::warn!(%error, %tenant, "the change will be seen at the next tick");
+                    }
+                });
             }
             Control::PresenceAsk { ask, from, tenant, topic } => {
                 let users = self.present_here(&Topic::new(tenant, topic));

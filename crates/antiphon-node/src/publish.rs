@@ -74,11 +74,7 @@ impl Node {
     pub(crate) async fn run_lane(self: Arc<Self>, mut lane: mpsc::Receiver<Job>) {
         let mut batch = Vec::new();
         while lane.recv_many(&mut batch, self.limits.commit_batch).await > 0 {
-            // Whoever holds a topic delays that topic alone.
-            let batch = self.without_those_behind(std::mem::take(&mut batch));
-            for held in self.work(batch, Duration::ZERO).await {
-                self.set_aside(held).await;
-            }
+            self.work_at_lane(std::mem::take(&mut batch)).await;
         }
     }
 

@@ -213,6 +213,8 @@ impl ShardThread {
             metrics.identified.inc();
         }
         self.arm(index, now + TICK);
+        // What changed during its upgrade was told to those who were here already.
+        self.step(index, |session, node, _, acts| session.member_changed(node, acts));
         self.read(index);
     }
 

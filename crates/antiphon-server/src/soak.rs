@@ -76,11 +76,14 @@ async fn soak(company: &Arc<Company>, file: Option<File>) -> Result<(), Failure>
             return Err(Failure::Unproved(format!("ended by {signal} before anything was made")));
         }
     }
+    let tasks = Tasks::new(tokio::runtime::Handle::current());
     let told = tokio::select! {
-        told = play(company) => told,
+        told = play(company, &tasks) => told,
         () = ended_twice(company, &mut signals) => Err(Failure::Unproved("ended by a second signal".to_owned())),
     };
     company.enter(Phase::Over);
+    // Whoever still asked for something would make again what is deleted now.
+    tasks.end(GOODBYE).await;
     let deleted = match company.plan.keep {
         true => None,
         false => Some(tokio::select! {
@@ -105,18 +108,17 @@ async fn ended_twice(company: &Company, signals: &mut Signals) {
 }
 
 /// The run itself.
-async fn play(company: &Arc<Company>) -> Result<Told, Failure> {
+async fn play(company: &Arc<Company>, tasks: &Tasks) -> Result<Told, Failure> {
     let accounts = stage::populate(company).await?;
-    let tasks = Tasks::new(tokio::runtime::Handle::current());
     let mut rng = Rng::new(company.plan.seed);
     announce(&company.plan);
     for account in &accounts {
         let (company, account, rng) = (company.clone(), account.clone(), rng.fork());
         tasks.spawn_until_end(Client::new(company, account, rng).run());
     }
-    let outcome = match arrive(company, &accounts).await {
+    match arrive(company, &accounts).await {
         Ok(()) => {
-            employ(company, &accounts, &tasks, &mut rng);
+            employ(company, &accounts, tasks, &mut rng);
             let shown = Arc::new(Shown::default());
             tasks.spawn_until_end(progress::run(company.clone(), shown.clone()));
             let begun = Instant::now();
@@ -124,10 +126,7 @@ async fn play(company: &Arc<Company>) -> Result<Told, Failure> {
             Ok(Told::new(company, outcome, begun.elapsed()))
         }
         Err(failure) => Err(failure),
-    };
-    company.enter(Phase::Over);
-    tasks.end(GOODBYE).await;
-    outcome
+    }
 }
 
 fn announce(plan: &Plan) {

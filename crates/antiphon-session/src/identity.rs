@@ -100,7 +100,11 @@ impl Session {
             acts.push(Act::Identified);
         }
         (self.caller, self.token_tag, self.opening) = (Some(caller), shown, None);
-        self.carry_out(node, frame, acts);
+        // What changed while it was checked was told to those who were known already.
+        self.member_changed(node, acts);
+        if !self.is_closed {
+            self.carry_out(node, frame, acts);
+        }
     }
 
     fn invalid(&mut self, reason: &'static str, acts: &mut Vec<Act>) {

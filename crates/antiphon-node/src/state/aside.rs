@@ -1,6 +1,9 @@
 //! Jobs whose topic somebody else holds. Each such topic has a queue of its own, so that its lane goes on with all others.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
 
 use antiphon_protocol::Topic;
 use parking_lot::Mutex;
@@ -10,6 +13,15 @@ use crate::state::lane::Job;
 
 /// How many topics are waited for at one time, each by a connection of the database's pool.
 const TURNS: usize = 3;
+
+/// Of the bound over all topics, one topic may take one in so many.
+const SHARE: usize = 8;
+
+/// A job, and since when it waits.
+pub(crate) struct Waiting {
+    pub since: Instant,
+    pub job: Job,
+}
 
 /// The queues by topic. A queue is there, if empty, for as long as somebody works at it.
 pub(crate) struct Aside {
@@ -22,7 +34,7 @@ pub(crate) struct Aside {
 
 #[derive(Default)]
 struct Queues {
-    by_topic: HashMap<Topic, VecDeque<Job>>,
+    by_topic: HashMap<Topic, VecDeque<Waiting>>,
     waiting: usize,
 }
 
@@ -55,24 +67,26 @@ impl Aside {
     pub fn put(&self, job: Job) -> Place {
         let Some(topic) = job.work.only_topic().cloned() else { return Place::Refused(Box::new(job)) };
         let mut queues = self.queues.lock();
-        if queues.waiting >= self.bound {
+        let of_topic = queues.by_topic.get(&topic).map_or(0, VecDeque::len);
+        if queues.waiting >= self.bound || of_topic >= (self.bound / SHARE).max(1) {
             return Place::Refused(Box::new(job));
         }
         queues.waiting += 1;
+        let waiting = Waiting { since: Instant::now(), job };
         match queues.by_topic.get_mut(&topic) {
             Some(queue) => {
-                queue.push_back(job);
+                queue.push_back(waiting);
                 Place::Behind
             }
             None => {
-                queues.by_topic.insert(topic.clone(), VecDeque::from([job]));
+                queues.by_topic.insert(topic.clone(), VecDeque::from([waiting]));
                 Place::First(topic)
             }
         }
     }
 
     /// Fills up a batch from the front; false: there is nothing more to do, and the queue is gone.
-    pub fn take(&self, topic: &Topic, batch: &mut Vec<Job>, size: usize) -> bool {
+    pub fn take(&self, topic: &Topic, batch: &mut Vec<Waiting>, size: usize) -> bool {
         let mut queues = self.queues.lock();
         let Some(queue) = queues.by_topic.get_mut(topic) else { return false };
         let count = queue.len().min(size.saturating_sub(batch.len()));

@@ -39,6 +39,15 @@ impl Work {
         }
     }
 
+    /// Its topics.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        let (drafts, signal) = match self {
+            Self::Append(drafts) => (drafts.as_slice(), None),
+            Self::Signal(signal) => (&[][..], Some(&signal.topic)),
+        };
+        drafts.iter().map(|draft| &draft.topic).chain(signal)
+    }
+
     /// The topic, where it is one alone.
     pub fn only_topic(&self) -> Option<&Topic> {
         match self {

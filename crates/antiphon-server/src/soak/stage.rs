@@ -170,16 +170,17 @@ pub async fn clear(company: &Company) -> Result<(), String> {
     if !company.has_tenants.load(Ordering::SeqCst) {
         return Ok(());
     }
+    let mut left = Vec::new();
     for tenant in &company.plan.tenants {
         let (node, answer) = asked(company, Method::DELETE, &["tenants", tenant], None).await;
         if !matches!(answer, Answer::Done(..) | Answer::Refused { status: 404, .. }) {
             let (name, why) = (company.api.name(node), why(&answer));
-            return Err(format!(
+            left.push(format!(
                 "the tenant {tenant} could not be deleted, which is left to do: node {name}: {why}"
             ));
         }
     }
-    Ok(())
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
 }
 
 /// Asks one node after the other until one of them has done it.

@@ -47,8 +47,8 @@ impl Stream {
         *self = Self { position, place, is_ended, ..Self::default() };
     }
 
-    /// It was on, and must go on where it was.
+    /// It was on, and must go on where it was, or begin anew where it was ended.
     pub fn is_owed(&self) -> bool {
-        self.position.is_some() && !self.is_on && !self.is_ended
+        !self.is_on && (self.position.is_some() || self.is_ended)
     }
 }
