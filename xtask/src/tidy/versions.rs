@@ -18,6 +18,8 @@ const DOUBLE: &[(&str, &str)] = &[
     ("getrandom", "ring and the signature traits of jsonwebtoken are on the old line"),
     ("hashbrown", "hashlink of sqlx is on 0.16"),
     ("pem", "for tests alone in its second version: jsonwebtoken is on 3, rcgen on 4"),
+    ("r-efi", "not built on Linux: with getrandom"),
+    ("rand", "for tests alone: stateright is on 0.9"),
     ("rand_core", "the signature traits of jsonwebtoken are on the old line"),
     ("sha2", "sqlx-core is on 0.10, while its own driver for PostgreSQL and we are on 0.11"),
     ("syn", "when building alone: half of all derive macros have moved to 3"),
