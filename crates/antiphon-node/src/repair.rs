@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::SeamError;
 use antiphon_hub::{Feed, Verdict};
-use antiphon_protocol::{Position, ResetReason, encode_message};
+use antiphon_protocol::{Position, ResetReason, TenantId, encode_message};
 
 use crate::{node::Node, proof::judge, publish::entry_delivery};
 
@@ -86,14 +86,29 @@ impl Node {
         let reason = judge(high, located.head, located.link).unwrap_or(ResetReason::Epoch);
         if feed.restart(high, head, reason) {
             self.pages.forget(feed);
-            tracing::error!(
-                tenant = %feed.topic().tenant(),
-                delivered = high.offset,
-                head = head.offset,
-                ?reason,
-                "the log is not the one that was delivered: its subscribers are reset"
-            );
+            let topic = feed.topic();
+            if head.offset == 0 && self.is_deleted(topic.tenant()).await {
+                tracing::info!(tenant = %topic.tenant(), topic = %topic.name(), "the topic ended with its tenant");
+            } else {
+                tracing::error!(
+                    tenant = %topic.tenant(),
+                    topic = %topic.name(),
+                    delivered = high.offset,
+                    head = head.offset,
+                    ?reason,
+                    "the log is not the one that was delivered: its subscribers are reset"
+                );
+            }
         }
         Ok(None)
+    }
+
+    /// A tenant that was deleted takes its log with it.
+    async fn is_deleted(&self, tenant: &TenantId) -> bool {
+        let read = async {
+            let revision = self.fresh(tenant).await?;
+            self.exists_at(tenant, revision).await
+        };
+        matches!(read.await, Ok(false))
     }
 }

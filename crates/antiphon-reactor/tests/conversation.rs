@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use antiphon_core::{Channel, Directory};
 use antiphon_protocol::{SYSTEM_PROJECT, Topic};
+use antiphon_session::Opening;
 use serde_json::json;
 use support::{Cluster, Heard, PATIENCE, project, tenant, user, wait_until};
 
@@ -276,6 +277,26 @@ fn a_deleted_user_and_a_revoked_token_end_the_connection() {
     ann.expect_close(1012);
     let mut ann = node.subscribed("acme/ann");
     ann.publish("back at once");
+}
+
+#[test]
+fn what_changed_while_a_connection_was_being_made_counts_for_it() {
+    let cluster = Cluster::new();
+    let node = cluster.node();
+    let caller = || cluster.runtime.block_on(node.node.authenticate("acme/ann")).ok().unwrap();
+    let opening = |caller| Opening { caller: Some(caller), ..Opening::default() };
+    let is_fine = caller();
+    let mut ann = node.connect_with(opening(is_fine.clone()));
+    ann.say(json!({"type": "SUBSCRIBE"}));
+    ann.expect("SUBSCRIPTION_SUCCESSFUL");
+    // The directory is another one; those who were there are told, and this one is not there yet.
+    let late = caller();
+    late.login.audience().start_anew(1, |_| {});
+    node.connect_with(opening(late)).expect_close(1012);
+    // Nor does anything rest on what was held before.
+    ann.say(json!({"type": "MESSAGE", "text": "of before"}));
+    assert_eq!(ann.expect("ERROR")["code"], "FORBIDDEN");
+    node.subscribed("acme/ann").publish("read anew");
 }
 
 #[test]

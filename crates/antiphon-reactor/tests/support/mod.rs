@@ -140,12 +140,16 @@ impl Cluster {
 
 impl Running {
     pub fn connect(&self) -> Client {
+        self.connect_with(Opening::default())
+    }
+
+    pub fn connect_with(&self, opening: Opening) -> Client {
         let (here, there) = UnixStream::pair().unwrap();
         self.reactor.accept(Accepted {
             place: None,
             socket: RawSocket::Unix(there),
             read: bytes::Bytes::new(),
-            opening: Opening::default(),
+            opening,
         });
         here.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Client { socket: here, buffer: Vec::new() }

@@ -120,6 +120,9 @@ impl SoakArgs {
             )));
         }
         let nodes = self.nodes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+        if let Some(twice) = nodes.iter().enumerate().find(|(at, node)| nodes[..*at].contains(node)) {
+            return Err(wrong(format!("--node {}: it is given twice", twice.1)));
+        }
         if self.rate > RATE_OF_ONE_MAX * self.clients {
             return Err(wrong(format!(
                 "--rate {} is more than {RATE_OF_ONE_MAX} a second for each of {} clients: give more --clients",

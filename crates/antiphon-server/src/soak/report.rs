@@ -272,6 +272,24 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl Told {
+    fn write_checked(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rounds == 0 {
+            return writeln!(f, "no round was judged: nothing is said of what was published");
+        }
+        let Report { entries, publishes, attempts, unknown, receptions, streams, recoveries, .. } =
+            &self.checked;
+        writeln!(
+            f,
+            "{entries} entries of {publishes} publishes ({attempts} attempts, {unknown} of them without an answer), \
+             {receptions} receptions in {streams} streams, {recoveries} times one went on over another connection"
+        )?;
+        // The checker's own first line says the same, and how long the faults of a run of its own have taken.
+        let checked = self.checked.to_string();
+        checked.lines().skip(1).try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.verdict)?;
@@ -284,16 +302,7 @@ impl fmt::Display for Told {
         )?;
         let state = if self.deleted { "deleted" } else { "still there" };
         writeln!(f, "tenants {} and {}: {state}", self.tenants[0], self.tenants[1])?;
-        let Report { entries, publishes, attempts, unknown, receptions, streams, recoveries, .. } =
-            &self.checked;
-        writeln!(
-            f,
-            "{entries} entries of {publishes} publishes ({attempts} attempts, {unknown} of them without an answer), \
-             {receptions} receptions in {streams} streams, {recoveries} times one went on over another connection"
-        )?;
-        // The checker's own first line says the same, and how long the faults of a run of its own have taken.
-        let checked = self.checked.to_string();
-        checked.lines().skip(1).try_for_each(|line| writeln!(f, "{line}"))?;
+        self.write_checked(f)?;
         writeln!(f, "errors to publishers: {}", Counts(&self.publisher_errors))?;
         let Connections { made, failed, moves, ended } = &self.connections;
         writeln!(
