@@ -65,8 +65,7 @@ impl Node {
     }
 
     async fn cannot_go_on(&self, feed: &Arc<Feed>, after: Position) -> Catchup {
-        let locate = self.engines.store.locate(feed.topic(), Some(after.offset));
-        match self.timed("the store", locate).await {
+        match self.located(feed.topic(), Some(after.offset)).await {
             Ok(located) => match judge(after, located.head, located.link) {
                 Some(reason) => Catchup::Reset(reason, located.head.position),
                 None => Catchup::Later,
