@@ -67,8 +67,7 @@ impl Node {
 
     /// A reset, if the log says that a stream can't go on behind this position.
     async fn refuted(&self, feed: &Arc<Feed>, after: Position) -> Option<Catchup> {
-        let locate = self.engines.store.locate(feed.topic(), Some(after.offset));
-        let located = self.timed("the store", locate).await.ok()?;
+        let located = self.located(feed.topic(), Some(after.offset)).await.ok()?;
         let reason = judge(after, located.head, located.link)?;
         Some(Catchup::Reset(reason, located.head.position))
     }

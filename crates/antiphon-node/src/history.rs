@@ -55,8 +55,7 @@ impl Node {
     }
 
     async fn prove(&self, topic: &Topic, position: Position) -> Result<(), Refusal> {
-        let locate = self.engines.store.locate(topic, Some(position.offset));
-        let located = self.timed("the store", locate).await.map_err(|error| refuse(&error))?;
+        let located = self.located(topic, Some(position.offset)).await.map_err(|error| refuse(&error))?;
         let is_trimmed =
             position.epoch == located.head.position.epoch && position.offset < located.head.trimmed;
         if located.link == Some(position.link) || is_trimmed {

@@ -116,6 +116,8 @@ pub struct Metrics {
     pub repairs: Counter,
     /// Readings of the store for pages that subscribers had missed.
     pub pages: Counter,
+    /// Questions to the store where a topic's log is: of subscribers, and before a repair.
+    pub locates: Counter,
     /// Panics in a session's step.
     pub panics: Counter,
     /// From a publish's arrival to its answer.
@@ -160,6 +162,7 @@ impl Metrics {
             plain_refused: Counter::default(),
             repairs: Counter::default(),
             pages: Counter::default(),
+            locates: Counter::default(),
             panics: Counter::default(),
             publish_seconds: latency(),
             write_seconds: latency(),
@@ -205,6 +208,7 @@ impl Metrics {
         r.register("signals_repeated", "Signals heard before, or too old", self.signals_repeated.clone());
         r.register("plain_refused", "Plain messages refused", self.plain_refused.clone());
         r.register("pages", "Readings of the store for what subscribers had missed", self.pages.clone());
+        r.register("locates", "Questions to the store where a topic's log is", self.locates.clone());
         r.register("repairs", "Readings of the store for what a feed missed", self.repairs.clone());
         r.register("panics", "Panics in a session's step", self.panics.clone());
         r.register_with_unit(

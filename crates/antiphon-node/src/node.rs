@@ -9,11 +9,11 @@ use std::{
 };
 
 use antiphon_core::{
-    ApiKeys, Authenticator, Authorizer, Broker, BrokerState, Channel, Directory, Limits, PlainChannel,
-    Presence, PublishHook, SeamError, Store, Tail, Tasks, Tokens,
+    ApiKeys, Authenticator, Authorizer, Broker, BrokerState, Channel, Directory, Limits, Located,
+    PlainChannel, Presence, PublishHook, SeamError, Store, Tail, Tasks, Tokens,
 };
 use antiphon_hub::{Hub, RingBounds};
-use antiphon_protocol::{ClusterSecret, NodeId, Refusal};
+use antiphon_protocol::{ClusterSecret, NodeId, Refusal, Topic};
 use tokio::sync::Notify;
 
 use crate::{
@@ -193,6 +193,12 @@ impl Node {
     ) -> Result<T, SeamError> {
         let answer = tokio::time::timeout(self.limits.engine_timeout, ask).await;
         answer.unwrap_or_else(|_| Err(SeamError::unavailable(what, "no answer in time")))
+    }
+
+    /// Asks the store where a topic's log is, and for the link at an offset.
+    pub(crate) async fn located(&self, topic: &Topic, at: Option<u64>) -> Result<Located, SeamError> {
+        self.metrics.locates.inc();
+        self.timed("the store", self.engines.store.locate(topic, at)).await
     }
 }
 

@@ -77,8 +77,7 @@ impl Node {
     /// the feed starts anew and its subscribers are told.
     async fn verify(&self, feed: &Arc<Feed>) -> Result<Option<Position>, SeamError> {
         let Some(high) = feed.high() else { return Ok(None) };
-        let locate = self.engines.store.locate(feed.topic(), Some(high.offset));
-        let located = self.timed("the store", locate).await?;
+        let located = self.located(feed.topic(), Some(high.offset)).await?;
         let head = located.head.position;
         if head.epoch == high.epoch && located.link == Some(high.link) {
             return Ok(Some(head));

@@ -121,8 +121,7 @@ impl Node {
 
     /// Where a feed's log is, which begins the feed if nothing has.
     async fn locate(&self, feed: &Arc<Feed>, at: Option<u64>) -> Result<Located, Refusal> {
-        let locate = self.engines.store.locate(feed.topic(), at);
-        let located = self.timed("the store", locate).await.map_err(|error| refuse(&error))?;
+        let located = self.located(feed.topic(), at).await.map_err(|error| refuse(&error))?;
         let head = located.head.position;
         feed.begin(head);
         let is_behind = |high: Position| {

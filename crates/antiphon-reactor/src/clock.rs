@@ -94,8 +94,9 @@ impl ShardThread {
             }
         }
         let Some(connection) = self.links.connections.get_mut(index) else { return };
-        if !is_read || holds_back {
-            // Its pong may be waiting where we don't read: the silence is ours.
+        if !is_read || connection.outlet.is_blocked() {
+            // Its pong may be waiting where we don't read, and our ping behind what it has not read or what we hold back: how
+            // long that may take is the progress's time.
             (connection.last_heard, connection.pinged_at) = (now, None);
         }
         if connection.pinged_at.is_some_and(|since| since.elapsed() >= limits.pong_timeout) {
@@ -103,9 +104,7 @@ impl ShardThread {
         }
         if connection.pinged_at.is_none() && connection.last_heard.elapsed() >= limits.keep_alive {
             connection.pinged_at = Some(now);
-            if !connection.outlet.is_blocked() {
-                self.links.send(index, &Bytes::from_static(&[0x89, 0]));
-            }
+            self.links.send(index, &Bytes::from_static(&[0x89, 0]));
         }
         let mut until_ms = None;
         self.step(index, |session, node, _, acts| until_ms = session.tick(node, Self::wall(), acts));

@@ -78,3 +78,38 @@ fn who_has_shown_a_token_is_neither_without_one_nor_silent_while_it_is_checked()
     bob.say(json!({"type": "SUBSCRIBE", "token": "acme/bob"}));
     bob.expect("SUBSCRIPTION_SUCCESSFUL");
 }
+
+#[test]
+fn a_reader_that_stops_for_longer_than_a_pong_may_take_is_not_taken_for_a_silent_one() {
+    let patience = Duration::from_millis(300);
+    let cluster = Cluster::with(Limits {
+        keep_alive: patience,
+        pong_timeout: patience,
+        rate_per_second: 0,
+        ..Limits::default()
+    });
+    let node = cluster.node();
+    let (mut ann, mut bob) = (node.subscribed("acme/ann"), node.subscribed("acme/bob"));
+    let long = "x".repeat(60_000);
+    // More than bob's socket holds: a ping would wait behind it.
+    const COUNT: usize = 50;
+    let began = std::time::Instant::now();
+    let mut said = 0;
+    while said < COUNT || began.elapsed() < patience * 6 {
+        ann.publish(&format!("{said} {long}"));
+        said += 1;
+        std::thread::sleep(patience / 30); // poll: the time has to pass.
+    }
+    let mut number = 0;
+    while number < said {
+        match bob.hear(PATIENCE) {
+            Heard::Text(frame) => {
+                assert!(frame["text"].as_str().unwrap().starts_with(&format!("{number} ")), "at {number}");
+                number += 1;
+            }
+            Heard::Ping => bob.raw(&antiphon_ws::client::frame(antiphon_ws::Opcode::Pong, b"")),
+            other => panic!("at {number}: {other:?}"),
+        }
+    }
+    assert_eq!(node.node.metrics().ended_for(antiphon_node::EndReason::Silent), 0);
+}

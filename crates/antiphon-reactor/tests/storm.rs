@@ -82,8 +82,10 @@ fn a_thousand_who_come_back_to_a_topic_at_another_node_cost_three_readings_of_th
         assert!(heard.eq(seen(client) + 1..=ENTRIES), "client {client}");
     }
     let asked = cluster.store.queries() - asked;
-    println!("{asked} readings, {} of them pages, for {CLIENTS} clients", node.node.metrics().pages.get());
+    let (pages, locates) = (node.node.metrics().pages.get(), node.node.metrics().locates.get());
+    println!("{asked} readings, {pages} of them pages, for {CLIENTS} clients");
     assert!(asked <= 3, "{asked} readings");
+    assert_eq!(asked, pages + locates, "the figures tell of each reading");
     let mut ann = node.connect();
     ann.say(json!({"type": "MESSAGE", "token": "acme/ann", "topic": "news", "text": "301"}));
     ann.expect("ACCEPTED");

@@ -7,11 +7,11 @@ mod traffic;
 
 use std::time::{Duration, Instant};
 
-use antiphon_client::{Raw, Received};
+use antiphon_client::Raw;
 use antiphon_testkit::FaultProxy;
 use serde_json::json;
 use support::node::{Node, PATIENCE, eventually, exchange};
-use traffic::{Cluster, percentile};
+use traffic::Cluster;
 
 const LIMITS: &str = "[limits]\nfence = '3s'\nengine_timeout = '1s'\n";
 
@@ -154,40 +154,5 @@ async fn a_node_that_was_frozen_for_longer_than_its_fence_keeps_its_clients() {
         if frame["text"] == last.as_str() {
             break;
         }
-    }
-}
-
-/// Figures, not a test: `cargo test -p antiphon-server --test fence -- --ignored --nocapture`. With Redis, and with a dead one.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures, on a machine that does nothing else"]
-async fn figures_of_revocations_while_connected() {
-    const USERS: usize = 250;
-    for with_redis in [true, false] {
-        let Some((mut cluster, _proxy)) = cluster("figures_of_revocations", "") else { return };
-        if !with_redis {
-            cluster.redis.kill9();
-        }
-        let key = cluster.key();
-        let mut late = Vec::new();
-        for number in 0..USERS {
-            let user = format!("u{number}");
-            let token = cluster.token(&user);
-            let mut sockets = [cluster.listener(0, &token).await, cluster.listener(1, &token).await];
-            let path = format!("/api/v1/tenants/acme/users/{user}/tokens");
-            let since = Instant::now();
-            tokio::task::block_in_place(|| delete(&cluster.nodes[number % 2], &key, &path));
-            for raw in &mut sockets {
-                while !matches!(raw.receive().await.unwrap(), Received::Closed(4401, _) | Received::Ended) {}
-            }
-            late.push(since.elapsed());
-        }
-        late.sort_unstable();
-        println!(
-            "{USERS} revocations, {} Redis: closed on both nodes p50 {:.1?} p99 {:.1?} max {:.1?}",
-            if with_redis { "with" } else { "without" },
-            percentile(&late, 50),
-            percentile(&late, 99),
-            late.last().unwrap()
-        );
     }
 }

@@ -56,39 +56,3 @@ fn signals_come(phase: &Phase) {
     let Phase { name, signals_sent, signals_heard, .. } = phase;
     assert!(signals_heard * 10 >= signals_sent * 9, "{name}: {signals_heard} of {signals_sent} signals");
 }
-
-/// Figures, not a test: `cargo test -p antiphon-server --test redis_away -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures, on a machine that does nothing else"]
-async fn figures_of_a_redis_that_dies_and_of_one_that_freezes() {
-    let rate = std::env::var("RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(1000);
-    let Some(mut cluster) = Cluster::start("figures") else { return };
-    let mut traffic = Traffic::start(&cluster, rate).await;
-    traffic.phase("warming up", Duration::from_secs(3)).await;
-    traffic.phase("with Redis", Duration::from_secs(10)).await;
-    cluster.redis.kill9();
-    traffic.phase("Redis is dead", Duration::from_secs(20)).await;
-    cluster.redis.restart().unwrap();
-    traffic.phase_until_trusted("Redis is there again", &cluster).await;
-    traffic.phase("Redis is back", Duration::from_secs(10)).await;
-    cluster.redis.stop();
-    traffic.phase("Redis is frozen", Duration::from_secs(20)).await;
-    cluster.redis.cont();
-    traffic.phase_until_trusted("Redis goes on", &cluster).await;
-    traffic.phase("Redis is back once more", Duration::from_secs(10)).await;
-    println!("{rate} entries a second over two nodes:");
-    traffic.end().await.iter().for_each(|phase| println!("{phase}"));
-}
-
-/// Figures, not a test: with `RATE` entries a second, 500 if it is not set.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures, on a machine that does nothing else"]
-async fn figures_without_redis() {
-    let rate = std::env::var("RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(500);
-    let Some(cluster) = Cluster::start_without_redis("figures") else { return };
-    let mut traffic = Traffic::start(&cluster, rate).await;
-    traffic.phase("warming up", Duration::from_secs(3)).await;
-    traffic.phase("without Redis", Duration::from_secs(20)).await;
-    println!("{rate} entries a second over two nodes:");
-    traffic.end().await.iter().for_each(|phase| println!("{phase}"));
-}

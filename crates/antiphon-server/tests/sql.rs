@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use antiphon_client::Raw;
@@ -91,11 +91,9 @@ async fn what_a_transaction_publishes_is_heard_at_both_nodes_if_it_commits_and_n
                 assert_eq!(*heard, wanted, "{}", topics[place]);
             }
         }
-        measure(&mut app, &mut ears, if args.is_empty() { "without Redis" } else { "with Redis" }).await;
     }
 }
 
-/// Says how long it is from the sending of a COMMIT to the frame, for information.
 /// POSTs JSON as this user; the status and what follows.
 fn post(node: &Node, token: &str, path: &str, json: &str) -> String {
     let request = format!(
@@ -134,31 +132,6 @@ async fn a_body_is_taken_32_deep_and_no_deeper_at_every_door() {
     assert_eq!(ear.raw.frame_of("ERROR").await.unwrap()["code"], "INVALID");
     ear.raw.send_text(over_socket(&fits)).await.unwrap();
     ear.raw.frame_of("ACCEPTED").await.unwrap();
-}
-
-async fn measure(app: &mut Psql, ears: &mut [Ear; 2], how: &str) {
-    const COUNT: usize = 300;
-    let mut took = [Vec::new(), Vec::new()];
-    for number in 0..COUNT {
-        app.say("begin");
-        // The application's own work: without it each commit would come at the same moment between two looks.
-        app.say(&format!("select pg_sleep({}e-3)", number * 7 % 20));
-        app.publish("news", &number.to_string());
-        let begun = Instant::now();
-        app.say("commit");
-        let [first, second] = &mut *ears;
-        let until = async |ear: &mut Ear| {
-            assert_eq!(ear.text().await, number.to_string());
-            begun.elapsed()
-        };
-        let (one, other) = tokio::join!(until(first), until(second));
-        took[0].push(one);
-        took[1].push(other);
-    }
-    for (who, mut took) in ["the node that tails", "the other node"].into_iter().zip(took) {
-        took.sort_unstable();
-        println!("{how}, {who}: p50 {:?}, p99 {:?} of {COUNT}", took[COUNT / 2], took[COUNT * 99 / 100]);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

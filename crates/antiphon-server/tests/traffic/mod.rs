@@ -39,30 +39,15 @@ impl Cluster {
         Self::start_with(test, "", |url| url.to_owned())
     }
 
-    /// Nodes that are told of no Redis.
-    pub fn start_without_redis(test: &str) -> Option<Self> {
-        Self::assemble(test, "", |url| url.to_owned(), false)
-    }
-
     /// With a configuration file of this text, and where the second node's way to the database is another.
     pub fn start_with(test: &str, config: &str, second: impl FnOnce(&str) -> String) -> Option<Self> {
-        Self::assemble(test, config, second, true)
-    }
-
-    fn assemble(
-        test: &str,
-        config: &str,
-        second: impl FnOnce(&str) -> String,
-        with_redis: bool,
-    ) -> Option<Self> {
         let (Some(database), Some(redis)) = (shared_postgres(test), redis_or_skip(test)) else { return None };
         assert_eq!(antiphon(&["migrate", "--database", &database.url()]).run().code, 0);
         let ways = [0, 1].map(|_| FaultProxy::start(([127, 0, 0, 1], redis.port()).into()).unwrap());
         let urls = [database.url(), second(&database.url())];
         let nodes = [0, 1].map(|node: usize| {
             let redis = ways[node].url_for(&redis.url());
-            let args = ["--database", &urls[node], "--rate-limit", "0", "--redis", &redis];
-            Node::serve_with(config, if with_redis { &args } else { &args[..4] })
+            Node::serve_with(config, &["--database", &urls[node], "--rate-limit", "0", "--redis", &redis])
         });
         let cluster = Self { nodes, redis, ways, database };
         cluster.trusts_redis();
@@ -231,7 +216,7 @@ fn phase(
 }
 
 /// Of sorted values.
-pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(sorted.len() * percent / 100).or(sorted.last()).copied().unwrap_or_default()
 }
 
