@@ -52,13 +52,13 @@ fn hears_soon(from: &Node, to: &Node, channels: &[Channel], text: &str) -> bool 
         from.broker.post(channel, Bytes::from(format!("{text} {at}")));
     }
     let since = Instant::now();
-    // poll: until they have come.
     while since.elapsed() < Duration::from_secs(1) {
         let received = to.ear.received.lock().clone();
         let received: HashSet<&[u8]> = received.iter().map(AsRef::as_ref).collect();
         if (0..channels.len()).all(|at| received.contains(format!("{text} {at}").as_bytes())) {
             return true;
         }
+        // poll: until they have come.
         std::thread::sleep(Duration::from_millis(20));
     }
     false

@@ -162,7 +162,7 @@ fn an_entry_that_is_kept_from_one_client_and_one_that_comes_twice_are_found() {
     let Some(cluster) = Cluster::start("an_entry_that_is_kept_from_one_client") else { return };
     for (wrong, kind) in [(Wrong::Drop, "loss"), (Wrong::Double, "duplicate")] {
         let upstream: SocketAddr = cluster.nodes[1].address();
-        let proxy = FrameProxy::start(upstream, wrong, r#""type":"MESSAGE""#, 400);
+        let proxy = FrameProxy::start(upstream, wrong, r#""type":"MESSAGE""#, 700);
         let nodes = [cluster.nodes[0].url(), proxy.url()];
         let args = ["--duration", "8s", "--rate", "80", "--round-entries", "100"];
         let Run { finished, report } = soak(&nodes, &cluster.key, &args);
