@@ -235,8 +235,8 @@ impl Shard {
     }
 
     /// Doubts every subscriber that is ahead of its feed: the log is read behind it, which proves it or not. Returns them with
-    /// their connections. They have got at another
-    /// node what this one has not delivered yet, and are so for a moment: for longer only where the log has lost it.
+    /// their connections. They have got at another node what this one has not delivered yet, and are so for a moment: for longer
+    /// only where the log has lost it.
     pub fn doubt_who_is_ahead(&mut self) -> Vec<(usize, SubscriberKey)> {
         let mut ahead = Vec::new();
         for (topic, local) in &mut self.topics {
