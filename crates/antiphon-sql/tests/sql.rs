@@ -269,6 +269,40 @@ async fn a_transaction_of_thousands_is_found_page_by_page() {
     assert_eq!((rest.len(), &rest[1800].topic), (1801, &topic("news")));
 }
 
+/// What the database counts of its own reading of the entries: whole scans, scans by an index, and rows that came.
+async fn scans(app: &mut PgConnection) -> (i64, i64, i64) {
+    let counts = "select seq_scan, idx_scan, n_tup_ins from pg_stat_user_tables where relname = 'entries'";
+    let row = sqlx::query(counts).fetch_one(app).await.unwrap();
+    (row.get(0), row.get(1), row.get(2))
+}
+
+#[tokio::test]
+async fn an_idle_look_reads_nothing_of_the_log_but_an_index() {
+    const LOOKS: i64 = 100;
+    let Some(fresh) = postgres("an_idle_look_reads_nothing").await else { return };
+    fresh.engines.directory.put_tenant(&tenant("acme")).await.unwrap();
+    let mut app = connect(&fresh).await;
+    let many =
+        "select count(p) from generate_series(1, 2000) n, antiphon.publish('acme', 't' || n % 3, 'x') p";
+    sqlx::query(many).execute(&mut app).await.unwrap();
+    app.close().await.unwrap();
+    let (mut app, until) = (connect(&fresh).await, Instant::now() + PATIENCE);
+    while scans(&mut app).await.2 < 2000 {
+        assert!(Instant::now() < until, "the publisher's counts came");
+    }
+    let before = scans(&mut app).await;
+    let tail = tail(&fresh);
+    for _ in 0..=LOOKS {
+        assert!(look(&tail).await.is_empty());
+    }
+    // With its connection its counts are told.
+    drop(tail);
+    while scans(&mut app).await.1 < before.1 + LOOKS {
+        assert!(Instant::now() < until, "{before:?}, then {:?}", scans(&mut app).await);
+    }
+    assert_eq!(scans(&mut app).await.0, before.0);
+}
+
 #[tokio::test]
 async fn one_node_looks_at_a_time_and_the_next_one_when_it_is_gone() {
     let Some(fresh) = postgres("one_node_looks_at_a_time").await else { return };
