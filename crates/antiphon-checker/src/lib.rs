@@ -17,6 +17,7 @@ mod members;
 mod publishes;
 mod recorder;
 mod report;
+mod rng;
 mod segment;
 mod streams;
 mod successor;
@@ -26,6 +27,7 @@ pub use fingerprint::fingerprint;
 pub use history::{History, ReadError};
 pub use recorder::Recorder;
 pub use report::{Bounds, Kind, Report, Violation};
+pub use rng::Rng;
 
 /// Reads a whole history and tells what was broken. It takes O(n log n) for n events.
 #[must_use]

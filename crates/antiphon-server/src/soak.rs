@@ -16,13 +16,13 @@ mod log;
 mod options;
 mod progress;
 mod report;
-mod rng;
 mod rounds;
 mod stage;
 mod tls;
 
 use std::{fs::File, io::Write, sync::Arc, time::Duration};
 
+use antiphon_checker::Rng;
 use antiphon_core::Tasks;
 use tokio::time::Instant;
 
@@ -36,7 +36,6 @@ use client::Client;
 use company::{Account, Company, Phase};
 use options::Plan;
 use report::{Told, Verdict};
-use rng::Rng;
 use rounds::Shown;
 
 /// How long clients may take to go home.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use antiphon_checker::{Outcome, Place};
+use antiphon_checker::{Outcome, Place, Rng};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -10,7 +10,6 @@ use super::{
     api::{Answer, Method},
     company::{Company, SIDES, pause},
     draft::{Attempt, Author, Draft, PROJECTS},
-    rng::Rng,
     stage,
 };
 

@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
-use antiphon_checker::{Change, Event};
+use antiphon_checker::{Change, Event, Rng};
 use serde_json::json;
 
 use super::{
     api::{Answer, Method},
     company::{Account, Company, pause},
-    rng::Rng,
 };
 
 /// How long a change that had no answer waits for the next try.

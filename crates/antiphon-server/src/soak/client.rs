@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use antiphon_checker::{Event, Outcome};
+use antiphon_checker::{Event, Outcome, Rng};
 use antiphon_client::{Raw, Received};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::{
     company::{Account, Company, pause},
     draft::{Attempt, Author, Draft, Payload, SIGNALS, topics},
-    rng::Rng,
 };
 use stream::{Open, Stream};
 

@@ -2,7 +2,7 @@
 
 use antiphon_checker::{Event, Outcome, Place, fingerprint};
 
-use super::rng::Rng;
+use antiphon_checker::Rng;
 
 /// The two projects of both tenants.
 pub const PROJECTS: [&str; 2] = ["soak-apollo", "soak-hermes"];
@@ -145,7 +145,7 @@ impl<'a> Payload<'a> {
     /// Ids have no spaces.
     pub fn write(&self, rng: &mut Rng) -> String {
         let Self { tenant, audience, author, number, node, sent } = self;
-        let (audience, chance) = (audience.unwrap_or("-"), rng.next());
+        let (audience, chance) = (audience.unwrap_or("-"), rng.number());
         let filler = "x".repeat(rng.below(200));
         format!("{tenant} {audience} {author} {number} {node} {sent} {chance:016x} {filler}")
     }

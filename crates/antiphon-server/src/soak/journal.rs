@@ -172,7 +172,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soak::rng::Rng;
+    use antiphon_checker::Rng;
 
     #[test]
     fn a_signal_that_comes_twice_or_to_a_stranger_is_found() {

@@ -57,7 +57,7 @@ impl Draft {
         let audience = draft.audience().unwrap_or("-");
         let filler = "x".repeat(rng.below(200));
         let text =
-            format!("{}|{audience}|{}|{number}|{:016x}|{filler}", speaker.tenant, speaker.name, rng.next());
+            format!("{}|{audience}|{}|{number}|{:016x}|{filler}", speaker.tenant, speaker.name, rng.number());
         Self { text, ..draft }
     }
 

@@ -1,4 +1,4 @@
-//! Chance from a seed (splitmix64).
+//! Chance from a seed (splitmix64), for those who make a run: who says what when, and what breaks.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,12 +23,12 @@ impl Rng {
 
     /// Another one, for somebody else.
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 
     /// From 0 to below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
+        (self.number() % end.max(1) as u64) as usize
     }
 
     /// True in so many of a hundred cases.
@@ -44,7 +44,7 @@ impl Rng {
     /// Between two times.
     pub fn between(&mut self, from: Duration, to: Duration) -> Duration {
         let width = u64::try_from(to.saturating_sub(from).as_micros()).unwrap_or(u64::MAX).max(1);
-        from + Duration::from_micros(self.next() % width)
+        from + Duration::from_micros(self.number() % width)
     }
 
     /// Between so many milliseconds.
