@@ -18,7 +18,6 @@ impl Node {
         let feed = feed.clone();
         self.tasks.spawn_until_end(async move {
             loop {
-                node.metrics.repairs.inc();
                 if let Err(error) = node.read_missing(&feed).await {
                     tracing::warn!(%error, "a gap stays until the next tick");
                 }
@@ -47,6 +46,7 @@ impl Node {
         // A feed that has not begun yet is begun by its first subscriber.
         while let Some(high) = feed.high().filter(|high| high.offset < head.offset) {
             let limits = &self.limits;
+            self.metrics.repairs.inc();
             let read =
                 self.engines.store.read(feed.topic(), high.offset, limits.page_entries, limits.page_bytes);
             let mut entries = self.timed("the store", read).await?;
