@@ -15,7 +15,10 @@ mod store;
 mod tokens;
 mod trim;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use antiphon_protocol::ClusterSecret;
 use sqlx::{
@@ -25,12 +28,14 @@ use sqlx::{
 
 use crate::{
     SchemaStatus,
-    error::{Engine, SqlError},
+    error::{Engine, SqlError, is_busy},
     options::OpenOptions,
 };
 use revisions::Revisions;
 
 const SQLITE: Engine = Engine("SQLite");
+/// Between two tries to open a file that another process is just making.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Store, Directory, tokens, keys and leases in one SQLite file.
 ///
@@ -53,21 +58,7 @@ impl SqliteEngine {
         file.create()?;
         let name = file.name();
         let error = |error| SqlError::of(&name, error);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.acquire_timeout)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            // SQLite ends a transaction by itself when the disk is full; the driver's rollback fails then, and it would begin
-            // no other one on this connection for ever.
-            .before_acquire(|connection, _| {
-                let is_free = !connection.is_in_transaction();
-                Box::pin(async move { Ok(is_free) })
-            })
-            .connect_with(file.connect_options(&options))
-            .await
-            .map_err(error)?;
+        let writer = file.open_writer(&options).await.map_err(error)?;
         migrate::migrate(&mut *writer.acquire().await.map_err(error)?, &name).await?;
         let secret = migrate::secret(&mut *writer.acquire().await.map_err(error)?, &name).await?;
         let readers = SqlitePoolOptions::new()
@@ -128,6 +119,34 @@ impl File {
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let error = |error: std::io::Error| SqlError::of(&self.name(), sqlx::Error::Io(error));
         open.open(&self.0).map(drop).map_err(error)
+    }
+
+    /// The one connection that writes.
+    async fn open_writer(&self, options: &OpenOptions) -> Result<SqlitePool, sqlx::Error> {
+        let until = Instant::now() + options.lock_timeout;
+        loop {
+            let opened = SqlitePoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(options.acquire_timeout)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+                // SQLite ends a transaction by itself when the disk is full; the driver's rollback fails then, and it would
+                // begin no other one on this connection for ever.
+                .before_acquire(|connection, _| {
+                    let is_free = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_free) })
+                })
+                .connect_with(self.connect_options(options))
+                .await;
+            match opened {
+                // Of two who turn a new file to WAL one is told so at once, whatever its busy timeout is.
+                Err(error) if is_busy(&error) && Instant::now() < until => {
+                    tokio::time::sleep(BUSY_PAUSE).await
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn connect_options(&self, options: &OpenOptions) -> SqliteConnectOptions {
