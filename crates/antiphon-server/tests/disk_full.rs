@@ -10,7 +10,7 @@ use std::{
 };
 
 use antiphon_client::Raw;
-use antiphon_testkit::{Postgres, PostgresOptions, or_skip, small_disk_or_skip};
+use antiphon_testkit::{Postgres, PostgresOptions, SmallDisk, or_skip, small_disk_or_skip};
 use serde_json::{Value, json};
 use support::{
     antiphon,
@@ -216,11 +216,7 @@ async fn subscribe(node: &Node, token: &str, positions: &Value) -> (Raw, Value) 
 const ROWS: &str = "select \"offset\" || '|' || substr(content, 2, position(':' in content) - 2) \
                     from antiphon.entries order by \"offset\"";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sqlite_whose_disk_is_full_takes_nothing_delivers_all_and_goes_on_when_there_is_space() {
-    let Some(disk) = small_disk_or_skip("a_sqlite_whose_disk_is_full", MIB) else { return };
-    let database = format!("sqlite:{}", disk.path().join("a.db").display());
-    let mut place = Place::new(&database).await;
+async fn is_full_and_free_twice(place: &mut Place, disk: &SmallDisk) {
     for _ in 0..5 {
         assert_eq!(place.next(TEXT).await.2["type"], "ACCEPTED");
     }
@@ -234,6 +230,14 @@ async fn a_sqlite_whose_disk_is_full_takes_nothing_delivers_all_and_goes_on_when
         place.goes_on(refused).await;
         place.node.logged("the database takes again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_whose_disk_is_full_takes_nothing_delivers_all_and_goes_on_when_there_is_space() {
+    let Some(disk) = small_disk_or_skip("a_sqlite_whose_disk_is_full", MIB) else { return };
+    let database = format!("sqlite:{}", disk.path().join("a.db").display());
+    let mut place = Place::new(&database).await;
+    is_full_and_free_twice(&mut place, &disk).await;
     // The log is the accepted ones alone, from the first on: its page of history, and the offsets that were answered.
     place.all_else_goes_on().await;
     let last = *place.accepted.last_key_value().unwrap().0;
@@ -248,19 +252,7 @@ async fn a_postgres_whose_tables_have_no_space_takes_nothing_delivers_all_and_go
     let database = postgres.create_database_below(disk.path());
     assert_eq!(antiphon(&["migrate", "--database", &database.url()]).run().code, 0);
     let mut place = Place::new(&database.url()).await;
-    for _ in 0..5 {
-        assert_eq!(place.next(TEXT).await.2["type"], "ACCEPTED");
-    }
-    for _ in 0..2 {
-        disk.fill();
-        let refused = place.until_refused(REFUSED).await;
-        place.is_ready_and_says_why_not_all_goes_on().await;
-        place.all_else_goes_on().await;
-        place.node.logged("the database takes nothing that is published");
-        disk.free();
-        place.goes_on(refused).await;
-        place.node.logged("the database takes again");
-    }
+    is_full_and_free_twice(&mut place, &disk).await;
     place.log_is(&database.sql(ROWS));
 }
 

@@ -90,7 +90,7 @@ fn number(report: &Value, pointer: &str) -> u64 {
 fn a_cluster_that_keeps_its_promises_is_clean_and_the_report_counts_what_was_there() {
     let _alone = alone();
     let Some(cluster) = Cluster::start("a_cluster_that_keeps_its_promises_is_clean") else { return };
-    let args = ["--duration", "8s", "--rate", "80", "--round-entries", "300", "--seed", "7", "--keep"];
+    let args = ["--duration", "16s", "--rate", "80", "--round-entries", "300", "--seed", "7", "--keep"];
     let Run { finished, report } = soak(&cluster.urls(), &cluster.key, &args);
     assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!((&report["verdict"], &report["seed"]), (&"clean".into(), &7.into()));
