@@ -17,14 +17,17 @@ pub struct MemoryDirectory {
     queries: AtomicU64,
 }
 
-#[derive(Default)]
+/// A backup of a directory.
+pub struct DirectoryCopy(State);
+
+#[derive(Default, Clone)]
 pub(crate) struct State {
     pub tenants: BTreeMap<TenantId, Tenant>,
     pub tokens: HashMap<[u8; 32], antiphon_core::NewToken>,
     pub keys: Vec<ApiKey>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Tenant {
     pub exists: bool,
     pub revision: u64,
@@ -34,7 +37,7 @@ pub(crate) struct Tenant {
     pub projects: BTreeMap<ProjectId, BTreeMap<UserId, Settings>>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct User {
     pub exists: bool,
     pub revision: u64,
@@ -117,6 +120,16 @@ impl MemoryDirectory {
     /// How many questions it was asked.
     pub fn queries(&self) -> u64 {
         self.queries.load(Ordering::Relaxed)
+    }
+
+    /// Takes a backup of all of it.
+    pub fn copy(&self) -> DirectoryCopy {
+        DirectoryCopy(self.state.lock().clone())
+    }
+
+    /// Puts a backup in its place; what changed after it is lost.
+    pub fn restore(&self, copy: &DirectoryCopy) {
+        *self.state.lock() = copy.0.clone();
     }
 
     pub(crate) fn ask(&self) -> parking_lot::MutexGuard<'_, State> {

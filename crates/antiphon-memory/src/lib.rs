@@ -7,6 +7,6 @@ mod store;
 mod tokens;
 
 pub use bus::{MemoryBroker, MemoryBus};
-pub use directory::MemoryDirectory;
+pub use directory::{DirectoryCopy, MemoryDirectory};
 pub use presence::MemoryPresence;
 pub use store::{LogCopy, MemoryStore};
