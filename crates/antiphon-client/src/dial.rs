@@ -30,8 +30,8 @@ pub(crate) struct Dialer {
     pub(crate) way: Arc<Way>,
     turn: usize,
     next_line: LineId,
-    /// The token that has ended: to show it again is not worth it.
-    ended: Option<String>,
+    /// The token that was refused, and as what: to show it again is not worth it.
+    refused: Option<(TerminateReason, String)>,
     /// A fresh token was asked for, and no node has taken it yet.
     renewed: bool,
 }
@@ -66,7 +66,7 @@ impl From<Error> for DialError {
 
 impl Dialer {
     pub(crate) fn new(way: Way) -> Self {
-        Self { way: Arc::new(way), turn: 0, next_line: 0, ended: None, renewed: false }
+        Self { way: Arc::new(way), turn: 0, next_line: 0, refused: None, renewed: false }
     }
 
     /// The address of the next node.
@@ -79,9 +79,9 @@ impl Dialer {
         let uri = self.next_url().clone();
         self.turn = (self.turn + 1) % self.way.urls.len();
         self.next_line += 1;
-        let (way, id, ended) = (Arc::clone(&self.way), self.next_line, self.ended.clone());
+        let (way, id, refused) = (Arc::clone(&self.way), self.next_line, self.refused.clone());
         Box::pin(async move {
-            let dialed = timeout(way.connect_timeout, way.dial(&uri, id, ended.as_deref()));
+            let dialed = timeout(way.connect_timeout, way.dial(&uri, id, refused));
             dialed.await.unwrap_or(Err(Error::Timeout.into()))
         })
     }
@@ -96,17 +96,16 @@ impl Dialer {
     /// Whether a fresh token may help: once, until a node has greeted.
     pub(crate) fn may_renew(&mut self, reason: Option<TerminateReason>, shown: Option<String>) -> bool {
         let fetched = matches!(self.way.token, TokenSource::Fetched(_));
-        let ended = matches!(reason, Some(TerminateReason::TokenExpired | TerminateReason::InvalidToken));
-        if !fetched || !ended || self.renewed {
-            return false;
-        }
-        (self.renewed, self.ended) = (true, shown);
+        let reason =
+            reason.filter(|why| matches!(why, TerminateReason::TokenExpired | TerminateReason::InvalidToken));
+        let Some(reason) = reason.filter(|_| fetched && !self.renewed) else { return false };
+        (self.renewed, self.refused) = (true, shown.map(|token| (reason, token)));
         true
     }
 
     /// A node has greeted.
     pub(crate) fn greeted(&mut self) {
-        (self.renewed, self.ended) = (false, None);
+        (self.renewed, self.refused) = (false, None);
     }
 }
 
@@ -119,10 +118,15 @@ impl Way {
         }))
     }
 
-    async fn dial(&self, uri: &Uri, id: LineId, ended: Option<&str>) -> Result<Line, DialError> {
+    async fn dial(
+        &self,
+        uri: &Uri,
+        id: LineId,
+        refused: Option<(TerminateReason, String)>,
+    ) -> Result<Line, DialError> {
         let token = self.token.token().await?;
-        if ended == Some(token.as_str()) {
-            return Err(DialError::Terminated(Some(TerminateReason::TokenExpired), None));
+        if let Some((reason, _)) = refused.filter(|(_, again)| *again == token) {
+            return Err(DialError::Terminated(Some(reason), None));
         }
         let head = Head::default();
         let opened = open(uri, &self.headers, self.tls.as_ref(), &head).await;

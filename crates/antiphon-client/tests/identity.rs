@@ -85,15 +85,19 @@ async fn an_expired_token_is_renewed_from_its_source() {
 }
 
 #[tokio::test]
-async fn a_source_that_gives_the_expired_token_again_ends_the_client() {
-    let node = FakeNode::start().await;
-    let (client, mut peer) = node.connect(counting(node.builder(), 1)).await;
-    let mut news = subscribe(&client, &mut peer, &["news"]).await;
-    terminate(peer, "TOKEN_EXPIRED").await;
-    assert!(matches!(next(&mut news).await, Some(Event::Disconnected { code: Some(4401) })));
-    let ended = next(&mut news).await;
-    assert!(matches!(ended, Some(Event::Terminated { reason: Some(TerminateReason::TokenExpired) })));
-    assert!(!node.is_called());
+async fn a_source_that_gives_the_refused_token_again_ends_the_client_for_what_it_was_refused_for() {
+    for (said, known) in
+        [("TOKEN_EXPIRED", TerminateReason::TokenExpired), ("INVALID_TOKEN", TerminateReason::InvalidToken)]
+    {
+        let node = FakeNode::start().await;
+        let (client, mut peer) = node.connect(counting(node.builder(), 1)).await;
+        let mut news = subscribe(&client, &mut peer, &["news"]).await;
+        terminate(peer, said).await;
+        assert!(matches!(next(&mut news).await, Some(Event::Disconnected { code: Some(4401) })));
+        let ended = next(&mut news).await;
+        assert!(matches!(ended, Some(Event::Terminated { reason: Some(of) }) if of == known), "{said}");
+        assert!(!node.is_called());
+    }
 }
 
 #[tokio::test]

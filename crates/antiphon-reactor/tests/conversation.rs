@@ -443,7 +443,7 @@ fn a_users_connections_share_what_it_has_and_a_tenants_users_what_that_has() {
 }
 
 #[test]
-fn a_rate_kept_too_high_is_told_and_then_ended() {
+fn a_rate_kept_too_high_is_told_and_then_ended_whether_of_frames_or_of_pings() {
     let limits = antiphon_core::Limits {
         rate_per_second: 5,
         rate_burst_seconds: 2,
@@ -452,23 +452,27 @@ fn a_rate_kept_too_high_is_told_and_then_ended() {
     };
     let cluster = Cluster::with(limits);
     let node = cluster.node();
-    let mut ann = node.subscribed("acme/ann");
-    for _ in 0..40 {
-        ann.say(json!({"type": "PING"}));
-    }
-    let mut limited = 0;
-    loop {
-        match ann.hear(PATIENCE) {
-            Heard::Text(frame) if frame["code"] == "RATE_LIMITED" => {
-                assert!(frame["retryAfterMs"].as_u64().is_some());
-                limited += 1;
-            }
-            Heard::Text(_) => {}
-            Heard::Close(code) => break assert_eq!(code, 4029),
-            other => panic!("heard {other:?}"),
+    let frame = |client: &mut support::Client| client.say(json!({"type": "PING"}));
+    let ping = |client: &mut support::Client| client.raw(&[0x89, 0x80, 0, 0, 0, 0]);
+    for says in [&frame as &dyn Fn(&mut support::Client), &ping] {
+        let mut ann = node.subscribed("acme/ann");
+        for _ in 0..40 {
+            says(&mut ann);
         }
+        let mut limited = 0;
+        loop {
+            match ann.hear(PATIENCE) {
+                Heard::Text(frame) if frame["code"] == "RATE_LIMITED" => {
+                    assert!(frame["retryAfterMs"].as_u64().is_some());
+                    limited += 1;
+                }
+                Heard::Text(_) | Heard::Pong => {}
+                Heard::Close(code) => break assert_eq!(code, 4029),
+                other => panic!("heard {other:?}"),
+            }
+        }
+        assert!(limited > 0);
     }
-    assert!(limited > 0);
 }
 
 #[test]

@@ -145,10 +145,10 @@ fn broker(
 pub fn other_nodes(config: &Config) -> String {
     match &config.redis {
         Some(redis) => {
-            format!("heard through Redis at {redis}, and through PostgreSQL's LISTEN/NOTIFY while it is away")
+            format!("through Redis at {redis}, and through PostgreSQL's LISTEN/NOTIFY while it is away")
         }
         None if config.database.is_sqlite() => "none: a SQLite file has one node".to_owned(),
-        None => "heard through PostgreSQL's LISTEN/NOTIFY".to_owned(),
+        None => "through PostgreSQL's LISTEN/NOTIFY".to_owned(),
     }
 }
 

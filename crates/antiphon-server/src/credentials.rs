@@ -49,12 +49,12 @@ pub async fn key(command: &KeyCommand) -> Result<(), Failure> {
     match command {
         KeyCommand::Issue(flags) => issue_key(flags).await,
         KeyCommand::List(flags) => {
-            let keys =
-                KeyRing::new(open(&read(flags)?).await?.keys).list().await.map_err(Failure::running)?;
+            let ring = KeyRing::new(open_existing(&read(flags)?).await?.keys);
+            let keys = ring.list().await.map_err(Failure::running)?;
             output::print(table(&keys, now_ms()).trim_end())
         }
         KeyCommand::Revoke(args) => {
-            let ring = KeyRing::new(open(&read(&args.flags)?).await?.keys);
+            let ring = KeyRing::new(open_existing(&read(&args.flags)?).await?.keys);
             match ring.revoke(&args.id).await.map_err(Failure::running)? {
                 true => output::print(&format!("{} is revoked", args.id)),
                 false => Err(Failure::Running(format!("there is no key with the id {}", args.id))),
@@ -76,6 +76,17 @@ fn read(flags: &Flags<impl Subcommand>) -> Result<Config, Failure> {
     let settings = flags.settings()?;
     output::warn(&settings.warnings);
     Ok(settings.config)
+}
+
+/// Opens a database in which something is looked for: a file that is not there has nothing, and is not made for it.
+async fn open_existing(config: &Config) -> Result<Engines, Failure> {
+    match database::named(config)? {
+        Database::Sqlite(path) if !path.exists() => Err(Failure::Running(format!(
+            "there is no database at {}: is --database the one of the server?",
+            std::path::absolute(&path).unwrap_or(path).display()
+        ))),
+        _ => open(config).await,
+    }
 }
 
 async fn open(config: &Config) -> Result<Engines, Failure> {

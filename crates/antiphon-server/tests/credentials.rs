@@ -114,7 +114,7 @@ fn a_lifetime_that_is_none_or_longer_than_any_is_refused_with_the_bound() {
             assert!(finished.stderr.contains(words), "{}", finished.stderr);
         }
     }
-    assert_eq!(file.good(&["key", "list"]).lines().count(), 1);
+    assert!(!file.0.path().join("a.db").exists(), "nothing was issued");
 }
 
 #[test]
@@ -176,4 +176,15 @@ fn a_database_that_can_not_be_opened_is_status_1_and_named() {
     let finished = antiphon(&["key", "list", "--database", "sqlite:/nowhere/at/all/a.db"]).run();
     assert_eq!(finished.code, 1);
     assert!(finished.stderr.contains("/nowhere/at/all/a.db"), "{}", finished.stderr);
+}
+
+#[test]
+fn keys_are_looked_for_in_no_database_that_is_not_there_and_none_is_made() {
+    let file = new_file();
+    for args in [&["key", "list"][..], &["key", "revoke", "abc"]] {
+        let finished = file.run(args);
+        assert_eq!(finished.code, 1);
+        assert!(finished.stderr.contains("there is no database at") && finished.stderr.contains("a.db"));
+    }
+    assert!(!file.0.path().join("a.db").exists());
 }
